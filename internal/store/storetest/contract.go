@@ -1,0 +1,118 @@
+// Package storetest is the contract of AOC's stores and the suite that holds
+// each of them to it. It knows no engine: a store's own tests hand it one.
+package storetest
+
+import (
+	"context"
+	"time"
+
+	"aoc/internal/audit"
+)
+
+// Store is everything that a store must do. No consumer sees it whole: each
+// declares the few methods that it needs.
+type Store interface {
+	Events
+	Trail
+	Quarantine
+	Ledger
+	Leases
+	Jobs
+	// Ping says whether the store can be reached, within the context's time.
+	Ping(ctx context.Context) error
+	// Close releases what the store holds. Nothing may be called after it.
+	Close() error
+}
+
+// Events is the part of a store that answers questions about events.
+type Events interface {
+	// Insert makes a batch durable: for each the raw bytes first, then the event.
+	// An event whose id is there already, or came earlier in the batch, is known:
+	// the stored one stays as it is. When it fails, any part of the batch may be
+	// stored; inserting it again completes it. The counts are exact where no one
+	// else inserts the same events at that moment.
+	Insert(ctx context.Context, batch []audit.Stored) (audit.Inserted, error)
+	// Event returns one event, or audit.ErrNotFound where it is not there or not
+	// in the scope.
+	Event(ctx context.Context, scope audit.Scope, id string) (audit.Event, error)
+	// Raw returns an event's evidence under the same rule.
+	Raw(ctx context.Context, scope audit.Scope, id string) (audit.Raw, error)
+	// Search answers a valid query, newest first (audit.Query.Matches is the rule).
+	// Page.Next is nil when nothing comes after the page.
+	Search(ctx context.Context, q audit.Query) (audit.Page, error)
+}
+
+// Trail is the part of a store that everything after it reads.
+type Trail interface {
+	// After returns up to limit events with a sequence number above seq, in
+	// insertion order. A reader that goes on from the last number it was given
+	// gets every event at least once, whatever the writers did: numbers that an
+	// unfinished writer may still use hold readers back, until that writer is
+	// given up; what it stores later is numbered anew.
+	After(ctx context.Context, seq int64, limit int) ([]audit.Sequenced, error)
+	// Facets returns the combinations of values that events in the scope have,
+	// in no order, 10,000 at most.
+	Facets(ctx context.Context, scope audit.Scope) ([]audit.Facet, error)
+}
+
+// Quarantine is where records wait that could not be made events.
+type Quarantine interface {
+	// SetAside keeps bad records, each id once, and says how many were not there yet.
+	SetAside(ctx context.Context, records []audit.Quarantined) (int, error)
+	// Quarantined returns up to limit of them with an id above after, by id.
+	Quarantined(ctx context.Context, after string, limit int) ([]audit.Quarantined, error)
+}
+
+// Ledger is the part of a store that knows what was collected and what was not.
+type Ledger interface {
+	// Plan adds windows that are not there yet and says how many it added. Of
+	// those that are there it moves NextAt forward to the given one where that is
+	// earlier than theirs, or theirs is zero and the window is not lost; so a
+	// backfill lists settled windows again. It touches nothing else of them.
+	Plan(ctx context.Context, windows []audit.Window) (int, error)
+	// HandOut returns up to limit windows that are due, those with the oldest
+	// NextAt first (ties: newest Start first), and holds them until now+hold, so
+	// that the next call does not hand them out again before that.
+	HandOut(ctx context.Context, now time.Time, hold time.Duration, limit int) ([]audit.Window, error)
+	// SaveWindows writes the outcome of a run over the rows with these keys
+	// (source and start), all fields; Fence is set to the lease's. A row that has
+	// seen a higher fence is left alone, and audit.ErrFenced returned after the
+	// others were written.
+	SaveWindows(ctx context.Context, lease audit.Lease, windows []audit.Window) error
+	// Windows lists rows of the ledger.
+	Windows(ctx context.Context, q audit.LedgerQuery) ([]audit.Window, error)
+	LedgerSums
+}
+
+// LedgerSums are the figures that are read off the ledger.
+type LedgerSums interface {
+	// Held counts the windows that are handed out at the moment now.
+	Held(ctx context.Context, now time.Time) (int, error)
+	// Feeds sums up the ledger, one for each source that has a row, by source.
+	Feeds(ctx context.Context) ([]audit.FeedState, error)
+}
+
+// Leases let one of several instances do a thing at a time.
+type Leases interface {
+	// Acquire claims a name for a holder until now+ttl by the store's caller's
+	// clock. It returns audit.ErrBusy while another's claim lasts; the same
+	// holder acquiring again gets a new, higher fence.
+	Acquire(ctx context.Context, name, holder string, ttl time.Duration) (audit.Lease, error)
+	// Renew makes a lease last until now+ttl, or returns audit.ErrFenced when a
+	// newer one was given out.
+	Renew(ctx context.Context, lease audit.Lease, ttl time.Duration) (audit.Lease, error)
+	// Release ends a lease early. Releasing one that has ended is no error.
+	Release(ctx context.Context, lease audit.Lease) error
+}
+
+// Jobs is what people asked for and follow.
+type Jobs interface {
+	// AddJob keeps a new job; its ID must not be there yet.
+	AddJob(ctx context.Context, job audit.Job) error
+	// SaveJob overwrites a job that is there, or returns audit.ErrNotFound.
+	SaveJob(ctx context.Context, job audit.Job) error
+	// Job returns one, or audit.ErrNotFound.
+	Job(ctx context.Context, id string) (audit.Job, error)
+	// Jobs returns the newest, up to limit.
+	Jobs(ctx context.Context, limit int) ([]audit.Job, error)
+}
