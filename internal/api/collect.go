@@ -1,0 +1,189 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"aoc/internal/audit"
+)
+
+const (
+	defaultHours = 24
+	maxJobs      = 100
+)
+
+type fetchAnswer struct {
+	Job     audit.Job `json:"job"`
+	Clamped bool      `json:"clamped"` // more hours were asked for than are ever planned
+	Message string    `json:"message"`
+}
+
+// fetch plans a backfill. It answers at once; the job tells how it goes.
+func (a *API) fetch(w http.ResponseWriter, r *http.Request) error {
+	hours, err := a.hours(r)
+	if err != nil {
+		return err
+	}
+	job, err := a.Backfills.Backfill(r.Context(), min(hours, a.MaxHours))
+	if err != nil {
+		return err
+	}
+	answer := fetchAnswer{Job: job, Clamped: hours > a.MaxHours, Message: fmt.Sprintf("The last %d hours are read again, as far as each feed still lists them.", job.Hours)}
+	if answer.Clamped {
+		answer.Message = fmt.Sprintf("%d hours are the most that one backfill reads, so %d became %d. ", a.MaxHours, hours, job.Hours) + answer.Message
+	}
+	w.Header().Set("Location", "/api/jobs/"+job.ID)
+	return writeJSON(w, http.StatusAccepted, answer)
+}
+
+// hours reads the span from the query or from a body {"hours":n}.
+func (a *API) hours(r *http.Request) (int, error) {
+	values, err := params(r, "hours")
+	if err != nil {
+		return 0, err
+	}
+	asked, err := number(values, "hours", 0)
+	if err != nil {
+		return 0, err
+	}
+	var body struct {
+		Hours *int `json:"hours"`
+	}
+	if err := decodeBody(r, &body); err != nil {
+		return 0, err
+	}
+	switch {
+	case body.Hours == nil && asked == 0:
+		return defaultHours, nil
+	case body.Hours == nil:
+		return asked, nil
+	case *body.Hours < 1:
+		return 0, audit.Invalid("hours", fmt.Sprintf("expected a whole number from 1, got %d", *body.Hours))
+	case asked != 0 && asked != *body.Hours:
+		return 0, audit.Invalid("hours", "the query and the body say different things")
+	}
+	return *body.Hours, nil
+}
+
+// decodeBody reads a JSON object, unknown fields refused; no body is an empty one.
+func decodeBody(r *http.Request, into any) error {
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(into)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case errors.As(err, &tooLarge):
+		return errTooLarge
+	case err != nil:
+		return audit.Invalid("body", "expected a JSON object: "+strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return audit.Invalid("body", "expected one JSON object and nothing after it")
+	}
+	return nil
+}
+
+func (a *API) jobs(w http.ResponseWriter, r *http.Request) error {
+	if _, err := params(r); err != nil {
+		return err
+	}
+	jobs, err := a.Backfills.Jobs(r.Context(), maxJobs)
+	if err != nil {
+		return err
+	}
+	if jobs == nil {
+		jobs = []audit.Job{}
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{"jobs": jobs})
+}
+
+func (a *API) job(w http.ResponseWriter, r *http.Request) error {
+	if _, err := params(r); err != nil {
+		return err
+	}
+	job, err := a.Backfills.Job(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, job)
+}
+
+type sourceHealth struct {
+	Source      audit.Source `json:"source"`
+	Enabled     bool         `json:"enabled"`
+	State       string       `json:"state"` // ok, late, failing, waiting, off
+	LastSuccess time.Time    `json:"last_success,omitzero"`
+	LagSeconds  int64        `json:"lag_seconds"` // now less the end of the newest window read; -1 where none was
+	Error       string       `json:"error"`       // the last failure that stands, in words
+	Advice      string       `json:"advice"`      // what to do about it
+	FailedAt    time.Time    `json:"failed_at,omitzero"`
+	Windows     windowSums   `json:"windows"`
+	Records     int          `json:"records"` // new ones stored
+}
+
+type windowSums struct {
+	Total   int `json:"total"`
+	Waiting int `json:"waiting"`
+	Failing int `json:"failing"`
+	Lost    int `json:"lost"`
+}
+
+// sourceHealth tells how each feed does, as the ledger says: those that are
+// switched on, and those that once were.
+func (a *API) sourceHealth(w http.ResponseWriter, r *http.Request) error {
+	if _, err := params(r); err != nil {
+		return err
+	}
+	states, err := a.Ledger.Feeds(r.Context())
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	known := make(map[audit.Source]audit.FeedState, len(states))
+	for _, s := range states {
+		known[s.Source] = s
+	}
+	sources := []sourceHealth{}
+	for _, source := range a.Features.Sources {
+		sources = append(sources, a.healthOf(source, known[source], true, now))
+		delete(known, source)
+	}
+	for _, s := range states {
+		if _, left := known[s.Source]; left {
+			sources = append(sources, a.healthOf(s.Source, s, false, now))
+		}
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{"sources": sources, "checked_at": now})
+}
+
+func (a *API) healthOf(source audit.Source, s audit.FeedState, enabled bool, now time.Time) sourceHealth {
+	what, advice, _ := strings.Cut(s.LastError, "\n")
+	h := sourceHealth{
+		Source: source, Enabled: enabled, LastSuccess: s.LastSuccess, LagSeconds: -1, Error: what, Advice: advice, FailedAt: s.FailedAt,
+		Windows: windowSums{s.Windows, s.Waiting, s.Failing, s.Lost}, Records: s.Counts.New,
+	}
+	lag := now.Sub(s.CaughtUpTo)
+	if !s.CaughtUpTo.IsZero() {
+		h.LagSeconds = max(0, int64(lag.Seconds()))
+	}
+	switch {
+	case !enabled:
+		h.State = "off"
+	case s.Failing > 0:
+		h.State = "failing"
+	case s.CaughtUpTo.IsZero():
+		h.State = "waiting"
+	case lag > a.LateAfter || now.Sub(s.LastSuccess) > a.LateAfter:
+		h.State = "late"
+	default:
+		h.State = "ok"
+	}
+	return h
+}
