@@ -24,30 +24,58 @@ func Fold(s string) string {
 // letters and digits inside it. So an address is found by itself, by its start
 // and by each of its parts. At most 256 are kept, the first texts' first.
 func Tokenize(texts ...string) []string {
-	seen := make(map[string]bool, 64)
+	t := tokens{list: make([]string, 0, 64)}
 	for _, text := range texts {
-		for _, word := range strings.Fields(Fold(text)) {
-			addTokens(seen, word)
+		for word := range strings.FieldsSeq(Fold(text)) {
+			if len(t.list) == maxTokens {
+				break
+			}
+			t.addWord(word)
 		}
 	}
-	tokens := make([]string, 0, len(seen))
-	for t := range seen {
-		tokens = append(tokens, t)
-	}
-	slices.Sort(tokens)
-	return tokens
+	slices.Sort(t.list)
+	return t.list
 }
 
-func addTokens(seen map[string]bool, word string) {
-	add := func(token string) {
-		if token != "" && len(seen) < maxTokens {
-			seen[clip(token)] = true
+// tokens is a small set: every event is tokenized, and a map of its own for
+// each would cost more than all the rest.
+type tokens struct {
+	list  []string
+	table [2 * maxTokens]uint16 // index into list plus one, by hash; 0 is free
+}
+
+func (t *tokens) add(token string) {
+	if token == "" || len(t.list) == maxTokens {
+		return
+	}
+	token = clip(token)
+	hash := uint32(2166136261) // FNV-1a
+	for i := range len(token) {
+		hash = (hash ^ uint32(token[i])) * 16777619
+	}
+	at := hash % uint32(len(t.table))
+	for ; t.table[at] != 0; at = (at + 1) % uint32(len(t.table)) {
+		if t.list[t.table[at]-1] == token {
+			return
 		}
 	}
+	t.list = append(t.list, token)
+	t.table[at] = uint16(len(t.list))
+}
+
+func (t *tokens) addWord(word string) {
 	whole := strings.TrimFunc(word, notWord)
-	add(whole)
-	for part := range strings.FieldsFuncSeq(whole, notWord) {
-		add(part)
+	t.add(whole)
+	start := 0
+	for i, r := range whole {
+		if !notWord(r) {
+			continue
+		}
+		t.add(whole[start:i])
+		start = i + utf8.RuneLen(r)
+	}
+	if start > 0 {
+		t.add(whole[start:])
 	}
 }
 
@@ -63,7 +91,12 @@ func SearchTerms(search string) []string {
 	return terms
 }
 
-func notWord(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) }
+func notWord(r rune) bool {
+	if r < utf8.RuneSelf { // nearly all is ASCII
+		return (r|0x20 < 'a' || r|0x20 > 'z') && (r < '0' || r > '9')
+	}
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
+}
 
 // clip cuts a token to its bound without breaking a rune.
 func clip(token string) string {

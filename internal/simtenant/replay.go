@@ -23,8 +23,9 @@ const (
 type ReplayReport struct {
 	Lines    int            // that were not empty
 	Feeds    map[string]int // records by the feed that serves them
-	Skipped  int            // lines that no feed serves
-	Reasons  []string       // why, for the first few
+	Strays   int            // of Audit.General: objects that no feed knows, for whoever reads them to refuse
+	Skipped  int            // lines that are no JSON object
+	Reasons  []string       // why, for the first few of both
 	Unplaced int            // of Audit.General: records of no content type that is known
 	TooOld   int            // Graph records that retention hides
 	Shifted  int            // days by which Graph records were moved
@@ -48,8 +49,14 @@ func (r ReplayReport) String() string {
 	if r.TooOld > 0 {
 		text += fmt.Sprintf("; %d are older than Graph keeps", r.TooOld)
 	}
+	if r.Strays > 0 {
+		text += fmt.Sprintf("; %d are no records of a feed and in %s all the same", r.Strays, AuditGeneral)
+	}
 	if r.Skipped > 0 {
-		text += fmt.Sprintf("; %d not served: %s", r.Skipped, strings.Join(r.Reasons, "; "))
+		text += fmt.Sprintf("; %d not served", r.Skipped)
+	}
+	if len(r.Reasons) > 0 {
+		text += ": " + strings.Join(r.Reasons, "; ")
 	}
 	return text
 }
@@ -141,16 +148,19 @@ func (p *replay) take(number int, line []byte, published time.Time) {
 	p.report.Lines++
 	r, placed, err := classify(line)
 	if err != nil {
-		p.report.Skipped++
 		if len(p.report.Reasons) < maxReasons {
 			p.report.Reasons = append(p.report.Reasons, fmt.Sprintf("line %d: %v", number, err))
 		}
-		return
+		if r.Body == nil { // in a list of records it would break its neighbours
+			p.report.Skipped++
+			return
+		}
+		p.report.Strays++
 	}
 	if slices.Contains(contentTypes, r.Feed) {
 		r.Published = published
 	}
-	if !placed {
+	if !placed && err == nil {
 		p.report.Unplaced++
 	}
 	p.report.Feeds[r.Feed]++

@@ -60,7 +60,8 @@ func isObject(raw json.RawMessage) bool { return bytes.HasPrefix(raw, []byte("{"
 
 // classify finds the record in a line and the feed that serves it. placed is
 // false for a record that looks like the Management API's and is of no content
-// type that is known.
+// type that is known. With an error that says why no feed serves it, the record
+// holds the object all the same; a line that is no object has none.
 func classify(line []byte) (r record, placed bool, err error) {
 	s, err := keysOf(line)
 	if err != nil {
@@ -72,21 +73,24 @@ func classify(line []byte) (r record, placed bool, err error) {
 			return record{}, false, err
 		}
 	}
+	stray := record{Feed: AuditGeneral, Body: line}
 	if s.CreationTime != "" || s.RecordType != nil || s.Operation != "" && s.Workload != "" {
 		return managementRecord(line, s)
 	}
 	feed := ""
 	if isObject(s.Properties) {
 		if feed, err = envelopeFeed(s); err != nil {
-			return record{}, false, err
+			return stray, false, err
 		}
 		line = s.Properties
 		if s, err = keysOf(line); err != nil {
-			return record{}, false, err
+			return stray, false, err
 		}
 	}
-	r, err = graphRecord(line, s, feed)
-	return r, true, err
+	if r, err = graphRecord(line, s, feed); err != nil {
+		return stray, false, err
+	}
+	return r, true, nil
 }
 
 // envelopes are the categories of Azure Monitor whose properties are records

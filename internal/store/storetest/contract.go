@@ -1,5 +1,8 @@
 // Package storetest is the contract of AOC's stores and the suite that holds
 // each of them to it. It knows no engine: a store's own tests hand it one.
+//
+// Times that a store is given are whole ticks of 100 ns, and come back equal, in
+// UTC, the zero time as the zero time.
 package storetest
 
 import (
@@ -33,19 +36,22 @@ type Events interface {
 	// else inserts the same events at that moment.
 	Insert(ctx context.Context, batch []audit.Stored) (audit.Inserted, error)
 	// Event returns one event, or audit.ErrNotFound where it is not there or not
-	// in the scope.
+	// in the scope. Any text may be asked for as an id; what is none is not there.
 	Event(ctx context.Context, scope audit.Scope, id string) (audit.Event, error)
 	// Raw returns an event's evidence under the same rule.
 	Raw(ctx context.Context, scope audit.Scope, id string) (audit.Raw, error)
 	// Search answers a valid query, newest first (audit.Query.Matches is the rule).
-	// Page.Next is nil when nothing comes after the page.
+	// A page is full unless nothing comes after it. Page.Next is its last event's
+	// position, and nil when nothing comes after the page.
 	Search(ctx context.Context, q audit.Query) (audit.Page, error)
 }
 
 // Trail is the part of a store that everything after it reads.
 type Trail interface {
 	// After returns up to limit events with a sequence number above seq, in
-	// insertion order. A reader that goes on from the last number it was given
+	// insertion order: numbers grow, and what is inserted after another Insert has
+	// returned has higher ones. It returns none when there is nothing to read now.
+	// A reader that goes on from the last number it was given
 	// gets every event at least once, whatever the writers did: numbers that an
 	// unfinished writer may still use hold readers back, until that writer is
 	// given up; what it stores later is numbered anew.
@@ -68,14 +74,16 @@ type Ledger interface {
 	// Plan adds windows that are not there yet and says how many it added. Of
 	// those that are there it moves NextAt forward to the given one where that is
 	// earlier than theirs, or theirs is zero and the window is not lost; so a
-	// backfill lists settled windows again. It touches nothing else of them.
+	// backfill lists settled windows again. A given NextAt of zero moves nothing.
+	// It touches nothing else of them.
 	Plan(ctx context.Context, windows []audit.Window) (int, error)
 	// HandOut returns up to limit windows that are due, those with the oldest
 	// NextAt first (ties: newest Start first), and holds them until now+hold, so
 	// that the next call does not hand them out again before that.
 	HandOut(ctx context.Context, now time.Time, hold time.Duration, limit int) ([]audit.Window, error)
 	// SaveWindows writes the outcome of a run over the rows with these keys
-	// (source and start), all fields; Fence is set to the lease's. A row that has
+	// (source and start), all fields; Fence is set to the lease's. A row that is
+	// not there is added, with the fields and the lease's fence. A row that has
 	// seen a higher fence is left alone, and audit.ErrFenced returned after the
 	// others were written.
 	SaveWindows(ctx context.Context, lease audit.Lease, windows []audit.Window) error
@@ -88,31 +96,35 @@ type Ledger interface {
 type LedgerSums interface {
 	// Held counts the windows that are handed out at the moment now.
 	Held(ctx context.Context, now time.Time) (int, error)
-	// Feeds sums up the ledger, one for each source that has a row, by source.
+	// Feeds sums up the ledger, one for each source that has a row, by source. A
+	// window's last run failed when its Attempts are above zero, lost or not; it
+	// was run well when its ListedAt is not zero.
 	Feeds(ctx context.Context) ([]audit.FeedState, error)
 }
 
 // Leases let one of several instances do a thing at a time.
 type Leases interface {
-	// Acquire claims a name for a holder until now+ttl by the store's caller's
-	// clock. It returns audit.ErrBusy while another's claim lasts; the same
+	// Acquire claims a name for a holder until now+ttl by the clock that the store
+	// was opened with; at that moment it is free again. It returns audit.ErrBusy while another's claim lasts; the same
 	// holder acquiring again gets a new, higher fence.
 	Acquire(ctx context.Context, name, holder string, ttl time.Duration) (audit.Lease, error)
 	// Renew makes a lease last until now+ttl, or returns audit.ErrFenced when a
-	// newer one was given out.
+	// newer one was given out. A lease that ran out and that nobody took since can
+	// be renewed.
 	Renew(ctx context.Context, lease audit.Lease, ttl time.Duration) (audit.Lease, error)
-	// Release ends a lease early. Releasing one that has ended is no error.
+	// Release ends a lease early. Releasing one that has ended is no error and ends
+	// no newer one. The next fence of the name is higher all the same.
 	Release(ctx context.Context, lease audit.Lease) error
 }
 
 // Jobs is what people asked for and follow.
 type Jobs interface {
-	// AddJob keeps a new job; its ID must not be there yet.
+	// AddJob keeps a new job. It fails when its ID is there already.
 	AddJob(ctx context.Context, job audit.Job) error
 	// SaveJob overwrites a job that is there, or returns audit.ErrNotFound.
 	SaveJob(ctx context.Context, job audit.Job) error
 	// Job returns one, or audit.ErrNotFound.
 	Job(ctx context.Context, id string) (audit.Job, error)
-	// Jobs returns the newest, up to limit.
+	// Jobs returns the newest by CreatedAt, newest first, up to limit.
 	Jobs(ctx context.Context, limit int) ([]audit.Job, error)
 }

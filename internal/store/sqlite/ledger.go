@@ -1,0 +1,172 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"math"
+	"time"
+
+	"aoc/internal/audit"
+)
+
+const (
+	windowColumns = "source, start, state, reason, passes, attempts, error, next_at, held_till, listed_at, failed_at, blobs, read, new, known, quarantined, fence"
+	insertWindow  = "INSERT INTO ledger (" + windowColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+
+	planWindow  = insertWindow + "ON CONFLICT DO NOTHING"
+	hurryWindow = `UPDATE ledger SET next_at = ?1 WHERE source = ?2 AND start = ?3 AND (next_at > ?1 OR next_at IS NULL AND state <> ?4)`
+	saveWindow  = insertWindow + `ON CONFLICT (source, start) DO UPDATE SET
+		state = excluded.state, reason = excluded.reason, passes = excluded.passes, attempts = excluded.attempts, error = excluded.error,
+		next_at = excluded.next_at, held_till = excluded.held_till, listed_at = excluded.listed_at, failed_at = excluded.failed_at,
+		blobs = excluded.blobs, read = excluded.read, new = excluded.new, known = excluded.known, quarantined = excluded.quarantined, fence = excluded.fence
+		WHERE fence <= excluded.fence`
+	selectDue = "SELECT " + windowColumns + ` FROM ledger INDEXED BY ledger_due
+		WHERE next_at <= ?1 AND (held_till IS NULL OR held_till <= ?1) ORDER BY next_at, start DESC LIMIT ?2`
+	selectWindows = "SELECT " + windowColumns + ` FROM ledger
+		WHERE (?1 IS NULL OR source IN (SELECT value FROM json_each(?1))) AND start >= ?2 AND start < ?3 ORDER BY source, start LIMIT ?4`
+)
+
+// Plan adds windows, and hurries those that are there already.
+func (s *Store) Plan(ctx context.Context, windows []audit.Window) (added int, err error) {
+	if len(windows) == 0 {
+		return 0, ctx.Err()
+	}
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		for _, w := range windows {
+			fresh, err := planOne(ctx, tx, &w)
+			if err != nil {
+				return err
+			}
+			added += fresh
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, s.fault(ctx, "plan windows", err)
+	}
+	return added, nil
+}
+
+func planOne(ctx context.Context, tx *sql.Tx, w *audit.Window) (added int, err error) {
+	changed, err := changes(tx.ExecContext(ctx, planWindow, windowValues(w)...))
+	if err != nil || changed > 0 || w.NextAt.IsZero() {
+		return int(changed), err
+	}
+	_, err = tx.ExecContext(ctx, hurryWindow, ticks(w.NextAt), w.Source, ticks(w.Start), audit.Lost)
+	return 0, err
+}
+
+// HandOut returns windows that are due and holds them.
+func (s *Store) HandOut(ctx context.Context, now time.Time, hold time.Duration, limit int) (windows []audit.Window, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		if windows, err = scanWindows(tx.QueryContext(ctx, selectDue, ticks(now), max(0, limit))); err != nil {
+			return err
+		}
+		for i := range windows {
+			w := &windows[i]
+			w.HeldTill = ceil(now.Add(hold)).Time()
+			if _, err = tx.ExecContext(ctx, "UPDATE ledger SET held_till = ? WHERE source = ? AND start = ?", ticks(w.HeldTill), w.Source, ticks(w.Start)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, s.fault(ctx, "hand out windows", err)
+	}
+	return windows, nil
+}
+
+// SaveWindows writes the outcome of a run, but for rows that a newer holder has written.
+func (s *Store) SaveWindows(ctx context.Context, lease audit.Lease, windows []audit.Window) error {
+	fenced := false
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		for _, w := range windows {
+			w.Fence = lease.Fence
+			written, err := changes(tx.ExecContext(ctx, saveWindow, windowValues(&w)...))
+			if err != nil {
+				return err
+			}
+			fenced = fenced || written == 0
+		}
+		return nil
+	})
+	if err == nil && fenced {
+		err = audit.ErrFenced
+	}
+	return s.fault(ctx, "save windows", err)
+}
+
+// Windows lists rows of the ledger, by source and start.
+func (s *Store) Windows(ctx context.Context, q audit.LedgerQuery) ([]audit.Window, error) {
+	if q.Limit < 1 {
+		return nil, audit.Invalid("limit", "expected one window at least")
+	}
+	var sources any
+	if len(q.Sources) > 0 {
+		list, err := json.Marshal(q.Sources)
+		if err != nil {
+			return nil, err
+		}
+		sources = string(list)
+	}
+	from, until := audit.Ticks(math.MinInt64), audit.Ticks(math.MaxInt64)
+	if !q.Start.IsZero() {
+		from = ceil(q.Start)
+	}
+	if !q.End.IsZero() {
+		until = ceil(q.End)
+	}
+	windows, err := scanWindows(s.reader.QueryContext(ctx, selectWindows, sources, int64(from), int64(until), q.Limit))
+	return windows, s.fault(ctx, "read ledger", err)
+}
+
+func windowValues(w *audit.Window) []any {
+	c := w.Counts
+	return []any{
+		w.Source, ticks(w.Start), w.State, w.Reason, w.Passes, w.Attempts, w.Error, ticks(w.NextAt), ticks(w.HeldTill), ticks(w.ListedAt), ticks(w.FailedAt),
+		c.Blobs, c.Read, c.New, c.Known, c.Quarantined, w.Fence,
+	}
+}
+
+func scanWindows(rows *sql.Rows, err error) (windows []audit.Window, _ error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var w audit.Window
+		var start, next, held, listed, failed sql.NullInt64
+		c := &w.Counts
+		if err = rows.Scan(&w.Source, &start, &w.State, &w.Reason, &w.Passes, &w.Attempts, &w.Error, &next, &held, &listed, &failed,
+			&c.Blobs, &c.Read, &c.New, &c.Known, &c.Quarantined, &w.Fence); err != nil {
+			return nil, err
+		}
+		w.Start, w.NextAt, w.HeldTill, w.ListedAt, w.FailedAt = moment(start), moment(next), moment(held), moment(listed), moment(failed)
+		windows = append(windows, w)
+	}
+	return windows, rows.Err()
+}
+
+func changes(r sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// ticks is a moment as a column holds it: NULL is the zero time.
+func ticks(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return int64(audit.TicksOf(t))
+}
+
+func moment(column sql.NullInt64) time.Time {
+	if !column.Valid {
+		return time.Time{}
+	}
+	return audit.Ticks(column.Int64).Time()
+}
