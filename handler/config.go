@@ -1,0 +1,240 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"aoc/internal/audit"
+)
+
+// Config is everything that can be set, read once at the start.
+type Config struct {
+	TenantID, ClientID, ClientSecret           string
+	MongoURI, MongoDB, SQLitePath              string
+	PeriodicFetch                              bool
+	FetchInterval                              time.Duration
+	Sources                                    []audit.Source
+	MappingsPath                               string
+	PublisherIdentifier                        string
+	ManagementPerMinute                        int
+	GraphBaseURL, ManagementBaseURL, Authority string // origins
+	GraphResource, ManagementResource          string // what tokens are asked for; "" follows the origin
+	CAFile                                     string // further certificates to trust
+	CORSOrigins                                []string
+	LogLevel                                   slog.Level
+	Demo                                       bool // the tenant is the simulated one
+	AIAsked                                    bool
+}
+
+// setting is one row of the table of settings.
+type setting struct {
+	name, fallback, about string
+	set                   func(c *Config, value string) error // not called for ""
+}
+
+// feedsOn are the feeds that are read unless SOURCES says otherwise. Sign-ins
+// need a licence that many tenants lack, and m365.entra repeats what
+// entra.directory says.
+var feedsOn = []audit.Source{
+	audit.EntraDirectory, audit.IntuneAudit, audit.M365Exchange, audit.M365SharePoint, audit.M365General, audit.M365DLP,
+}
+
+// feedsKnown are all feeds that can be read.
+var feedsKnown = append(slices.Clone(feedsOn), audit.EntraSignIn, audit.M365Entra)
+
+// settings is the one table of what can be set; README's is made of it.
+var settings = []setting{
+	{"TENANT_ID", "", "the tenant whose trails are collected, a GUID", func(c *Config, v string) error {
+		if !isGUID(v) {
+			return expected("a GUID such as 8e2f1c3a-…", v)
+		}
+		c.TenantID = strings.ToLower(v)
+		return nil
+	}},
+	{"CLIENT_ID", "", "the app registration that reads them", text(func(c *Config) *string { return &c.ClientID })},
+	{"CLIENT_SECRET", "", "its secret; without one an Azure identity is used (managed, workload, or the signed-in developer)", text(func(c *Config) *string { return &c.ClientSecret })},
+	{"MONGO_URI", "", "a MongoDB connection string (Azure DocumentDB, Cosmos DB for MongoDB, Atlas); without one everything is kept in SQLITE_PATH", func(c *Config, v string) error {
+		if !strings.HasPrefix(v, "mongodb://") && !strings.HasPrefix(v, "mongodb+srv://") {
+			return errors.New("expected mongodb://… or mongodb+srv://…") // the value holds a password
+		}
+		c.MongoURI = v
+		return nil
+	}},
+	{"MONGO_DB", "aoc", "the database's name there", func(c *Config, v string) error {
+		if !regexp.MustCompile(`^[A-Za-z0-9_-]{1,38}$`).MatchString(v) {
+			return expected("letters, digits, - and _, at most 38", v)
+		}
+		c.MongoDB = v
+		return nil
+	}},
+	{"SQLITE_PATH", "", "the file of the embedded store; `aoc local` uses data/aoc.db, with --demo data/demo/aoc.db", text(func(c *Config) *string { return &c.SQLitePath })},
+	{"ENABLE_PERIODIC_FETCH", "true", "collect as time goes on; false leaves only backfills", func(c *Config, v string) (err error) {
+		c.PeriodicFetch, err = yesNo(v)
+		return err
+	}},
+	{"FETCH_INTERVAL_MINUTES", "5", "how often the running hour is listed, 1 to 60", func(c *Config, v string) error {
+		n, err := whole(v, 1, 60)
+		c.FetchInterval = time.Duration(n) * time.Minute
+		return err
+	}},
+	{"SOURCES", joined(feedsOn), "the feeds to read, by commas: " + joined(feedsKnown), setSources},
+	{"MAPPINGS_PATH", "", "a mappings.yml of your own, for category labels and summaries", text(func(c *Config) *string { return &c.MappingsPath })},
+	{"PUBLISHER_IDENTIFIER", "", "the GUID under which the Management API counts our calls; TENANT_ID unless set", func(c *Config, v string) error {
+		if !isGUID(v) {
+			return expected("a GUID", v)
+		}
+		c.PublisherIdentifier = v
+		return nil
+	}},
+	{"MANAGEMENT_REQUESTS_PER_MINUTE", "2000", "our bound on calls to the Management API, 1 to 60000", func(c *Config, v string) (err error) {
+		c.ManagementPerMinute, err = whole(v, 1, 60000)
+		return err
+	}},
+	{"AUTHORITY_HOST", "https://login.microsoftonline.com", "origin of the token service (national clouds)", origin(func(c *Config) *string { return &c.Authority })},
+	{"GRAPH_BASE_URL", "https://graph.microsoft.com", "origin of Microsoft Graph", origin(func(c *Config) *string { return &c.GraphBaseURL })},
+	{"MANAGEMENT_BASE_URL", "https://manage.office.com", "origin of the Office 365 Management Activity API", origin(func(c *Config) *string { return &c.ManagementBaseURL })},
+	{"GRAPH_RESOURCE", "", "what Graph's tokens are asked for; the cloud's own unless set", origin(func(c *Config) *string { return &c.GraphResource })},
+	{"MANAGEMENT_RESOURCE", "", "what the Management API's tokens are asked for; the cloud's own unless set", origin(func(c *Config) *string { return &c.ManagementResource })},
+	{"SSL_CERT_FILE", "", "a PEM file of certificates to trust besides the system's", text(func(c *Config) *string { return &c.CAFile })},
+	{"CORS_ORIGINS", "", "origins of pages elsewhere that may ask for changes, by commas", func(c *Config, v string) error {
+		for part := range strings.SplitSeq(v, ",") {
+			if err := origin(func(*Config) *string { return &part })(c, strings.TrimSpace(part)); err != nil {
+				return err
+			}
+			c.CORSOrigins = append(c.CORSOrigins, part)
+		}
+		return nil
+	}},
+	{"LOG_LEVEL", "info", "debug, info, warn or error", func(c *Config, v string) error {
+		if err := c.LogLevel.UnmarshalText([]byte(v)); err != nil {
+			return expected("debug, info, warn or error", v)
+		}
+		return nil
+	}},
+	{"AUTH_ENABLED", "false", "sign-in; not in this version, so only false is taken", func(_ *Config, v string) error {
+		on, err := yesNo(v)
+		if err == nil && on {
+			return errors.New("sign-in is not in this version: AOC would be open to everybody who reaches it. Keep it off the network and set false")
+		}
+		return err
+	}},
+	{"AI_FEATURES_ENABLED", "false", "questions in words; not in this version, so they stay off", func(c *Config, v string) (err error) {
+		c.AIAsked, err = yesNo(v)
+		return err
+	}},
+}
+
+// readConfig reads all settings through getenv and reports every mistake at once.
+func readConfig(getenv func(string) string) (Config, error) {
+	var c Config
+	var mistakes []error
+	for _, s := range settings {
+		value := strings.TrimSpace(getenv(s.name))
+		if value == "" {
+			value = s.fallback
+		}
+		if value == "" {
+			continue
+		}
+		if err := s.set(&c, value); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", s.name, err))
+		}
+	}
+	c.Demo = getenv(demoEnv) != ""
+	return c, errors.Join(append(mistakes, c.missing(getenv)...)...)
+}
+
+// missing lists what must be set and is not.
+func (c *Config) missing(getenv func(string) string) []error {
+	var mistakes []error
+	for _, name := range []string{"TENANT_ID", "CLIENT_ID"} {
+		if strings.TrimSpace(getenv(name)) == "" {
+			mistakes = append(mistakes, fmt.Errorf("%s: it must be set", name))
+		}
+	}
+	if c.MongoURI == "" && c.SQLitePath == "" && strings.TrimSpace(getenv("MONGO_URI")) == "" {
+		mistakes = append(mistakes, errors.New("MONGO_URI: it must be set (or SQLITE_PATH on a single machine)"))
+	}
+	return mistakes
+}
+
+func setSources(c *Config, v string) error {
+	for part := range strings.SplitSeq(v, ",") {
+		source := audit.Source(strings.ToLower(strings.TrimSpace(part)))
+		if !slices.Contains(feedsKnown, source) {
+			return expected("feeds out of "+joined(feedsKnown), part)
+		}
+		if !slices.Contains(c.Sources, source) {
+			c.Sources = append(c.Sources, source)
+		}
+	}
+	return nil
+}
+
+func text(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		*field(c) = v
+		return nil
+	}
+}
+
+// origin takes https://host[:port] and nothing more: paths are the client's.
+func origin(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		u, err := url.Parse(v)
+		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+			return expected("an origin such as https://graph.microsoft.com", v)
+		}
+		*field(c) = "https://" + strings.ToLower(u.Host)
+		return nil
+	}
+}
+
+func yesNo(v string) (bool, error) {
+	switch strings.ToLower(v) {
+	case "true", "1", "yes":
+		return true, nil
+	case "false", "0", "no":
+		return false, nil
+	}
+	return false, expected("true or false", v)
+}
+
+func whole(v string, least, most int) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < least || n > most {
+		return 0, expected(fmt.Sprintf("a whole number from %d to %d", least, most), v)
+	}
+	return n, nil
+}
+
+func expected(what, got string) error {
+	const most = 80
+	if len(got) > most {
+		got = got[:most] + "…"
+	}
+	return fmt.Errorf("expected %s, got %q", what, got)
+}
+
+func isGUID(v string) bool {
+	return regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).MatchString(v)
+}
+
+func joined(sources []audit.Source) string {
+	texts := make([]string, len(sources))
+	for i, s := range sources {
+		texts[i] = string(s)
+	}
+	return strings.Join(texts, ",")
+}
+
+// goVersion is the toolchain that built the program.
+func goVersion() string { return runtime.Version() }

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"aoc/internal/audit"
+
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write README's table of settings")
+
+func from(values map[string]string) func(string) string {
+	return func(name string) string { return values[name] }
+}
+
+func good() map[string]string {
+	return map[string]string{"TENANT_ID": "8E2F1C3A-0000-4000-8000-00000000000A", "CLIENT_ID": "c", "SQLITE_PATH": "x.db"}
+}
+
+func TestReadConfig(t *testing.T) {
+	c, err := readConfig(from(good()))
+	require.NoError(t, err)
+	require.Equal(t, "8e2f1c3a-0000-4000-8000-00000000000a", c.TenantID)
+	require.Equal(t, feedsOn, c.Sources)
+	require.Equal(t, 5*time.Minute, c.FetchInterval)
+	require.Equal(t, 2000, c.ManagementPerMinute)
+	require.True(t, c.PeriodicFetch)
+	require.Equal(t, "https://graph.microsoft.com", c.GraphBaseURL)
+
+	values := good()
+	values["SOURCES"] = " entra.signin, M365.Entra,entra.signin"
+	values["GRAPH_BASE_URL"] = "https://Graph.Microsoft.US/"
+	values["CORS_ORIGINS"] = "https://a.example, https://b.example"
+	values["ENABLE_PERIODIC_FETCH"] = "no"
+	c, err = readConfig(from(values))
+	require.NoError(t, err)
+	require.Equal(t, []audit.Source{audit.EntraSignIn, audit.M365Entra}, c.Sources)
+	require.Equal(t, "https://graph.microsoft.us", c.GraphBaseURL)
+	require.Equal(t, []string{"https://a.example", "https://b.example"}, c.CORSOrigins)
+	require.False(t, c.PeriodicFetch)
+}
+
+func TestMistakesOfTheSettings(t *testing.T) {
+	for name, values := range map[string][]string{
+		"TENANT_ID":                      {"contoso.com", "8e2f1c3a"},
+		"MONGO_URI":                      {"http://user:hunter2@db"},
+		"MONGO_DB":                       {"a b", "a.b", "$x"},
+		"ENABLE_PERIODIC_FETCH":          {"maybe"},
+		"FETCH_INTERVAL_MINUTES":         {"0", "61", "5m"},
+		"SOURCES":                        {"entra", "entra.directory,"},
+		"MANAGEMENT_REQUESTS_PER_MINUTE": {"0", "-1", "lots"},
+		"PUBLISHER_IDENTIFIER":           {"aoc"},
+		"AUTHORITY_HOST":                 {"http://login.example", "https://login.example/tenant"},
+		"GRAPH_BASE_URL":                 {"graph.microsoft.com", "https://user@graph.example", "https://graph.example?x=1", "https://"},
+		"MANAGEMENT_BASE_URL":            {"ftp://x"},
+		"GRAPH_RESOURCE":                 {"x"},
+		"MANAGEMENT_RESOURCE":            {"x"},
+		"CORS_ORIGINS":                   {"*", "https://a.example,b"},
+		"LOG_LEVEL":                      {"loud"},
+		"AUTH_ENABLED":                   {"true", "perhaps"},
+		"AI_FEATURES_ENABLED":            {"perhaps"},
+	} {
+		for _, value := range values {
+			all := good()
+			all[name] = value
+			_, err := readConfig(from(all))
+			require.ErrorContains(t, err, name+": ", value)
+			require.NotContains(t, err.Error(), "hunter2", "a connection string holds a password")
+		}
+	}
+	_, err := readConfig(from(nil))
+	require.Len(t, mistakeList(err), 3, "tenant, client and store")
+	require.Equal(t, []string{"x"}, mistakeList(errors.New("x")))
+}
+
+// TestReadmeSettings holds README's table and the settings equal.
+func TestReadmeSettings(t *testing.T) {
+	var table strings.Builder
+	table.WriteString("| setting | default | what |\n|---|---|---|\n")
+	for _, s := range settings {
+		fallback := ""
+		if s.fallback != "" {
+			fallback = "`" + s.fallback + "`"
+		}
+		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", s.name, fallback, s.about)
+	}
+	const path, begin, end = "../README.md", "-update` -->\n", "<!-- /settings -->"
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	head, rest, ok := strings.Cut(string(text), begin)
+	require.True(t, ok)
+	_, tail, ok := strings.Cut(rest, end)
+	require.True(t, ok)
+	want := head + begin + table.String() + end + tail
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
+		return
+	}
+	require.Equal(t, want, string(text), "write it with: go test ./handler -run TestReadme -update")
+}

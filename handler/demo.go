@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"aoc/internal/audit"
+	"aoc/internal/azfunc"
+	"aoc/internal/simtenant"
+)
+
+// simulate starts a simulated tenant and points env at it. Seed and epoch lie
+// beside its store, so a restart finds the same company.
+func (o localOptions) simulate(ctx context.Context, env environment, stdout io.Writer) error {
+	dir, err := o.simulatedDir()
+	if err != nil {
+		return usageError{err}
+	}
+	identity, err := simtenant.LoadOrCreateIdentity(filepath.Join(dir, "tenant.json"), time.Now())
+	if err != nil {
+		return err
+	}
+	tenant, err := simtenant.New(simtenant.Options{Seed: identity.Seed, Epoch: identity.Epoch, Replay: o.replay, People: demoPeople})
+	if err != nil {
+		return usageError{err}
+	}
+	server, err := tenant.Serve(ctx, "127.0.0.1:0", filepath.Join(dir, "simulated-ca.pem"))
+	if err != nil {
+		return err
+	}
+	for name, value := range server.Env() {
+		env.over[name] = value
+	}
+	// Whatever the environment says is of another tenant: nothing of it is mixed in.
+	for _, name := range []string{"MONGO_URI", "MONGO_DB", "PUBLISHER_IDENTIFIER", "GRAPH_RESOURCE", "MANAGEMENT_RESOURCE", "ENABLE_PERIODIC_FETCH"} {
+		env.over[name] = ""
+	}
+	env.over["SQLITE_PATH"] = filepath.Join(dir, "aoc.db")
+	env.over[demoEnv] = "true"
+	env.over["SOURCES"] = joined(append(feedsOn[:len(feedsOn):len(feedsOn)], audit.EntraSignIn))
+	if report, ok := tenant.Replayed(); ok {
+		env.over["SOURCES"] = joined(feedsKnown)
+		fmt.Fprintf(stdout, "%s: %s\n", o.replay, report)
+	}
+	env.fallback("FETCH_INTERVAL_MINUTES", "1")
+	env.fallback("LOG_LEVEL", "warn")
+	return nil
+}
+
+// demoPeople is the size of the made-up company.
+const demoPeople = 120
+
+// simulatedDir is where a simulated tenant's things lie: one folder for the
+// demo, one for each file that is replayed.
+func (o localOptions) simulatedDir() (string, error) {
+	if o.replay == "" {
+		return filepath.Join(o.data, "demo"), nil
+	}
+	path, err := filepath.Abs(o.replay)
+	if err != nil {
+		return "", fmt.Errorf("--replay: %w", err)
+	}
+	sum := sha256.Sum256([]byte(path))
+	return filepath.Join(o.data, "replay-"+hex.EncodeToString(sum[:4])), nil
+}
+
+// firstLook asks for a backfill where there was none yet, and has the planner
+// run at once instead of at its next time.
+func firstLook(ctx context.Context, host *azfunc.Host, url string, hours int) error {
+	jobs, err := askJobs(ctx, url)
+	if err != nil {
+		return err
+	}
+	if len(jobs) == 0 && hours > 0 {
+		var answer struct{ Job audit.Job }
+		if err := ask(ctx, http.MethodPost, fmt.Sprintf("%sapi/fetch-audit-logs?hours=%d", url, hours), &answer); err != nil {
+			return err
+		}
+	}
+	return host.Fire(ctx, "ingest-timer")
+}
+
+// followFirstLook tells how the newest backfill goes, until it has ended.
+func followFirstLook(ctx context.Context, url string, stdout io.Writer) error {
+	began, told := time.Now(), -1
+	for {
+		jobs, err := askJobs(ctx, url)
+		if err != nil || len(jobs) == 0 {
+			return err
+		}
+		job := jobs[0]
+		if job.State == audit.JobDone {
+			if told >= 0 {
+				fmt.Fprintf(stdout, "The first look is done: %d events new, %d windows, %s.\n", job.Progress.New, job.Progress.Windows, time.Since(began).Round(time.Second))
+			}
+			return nil
+		}
+		if percent := 100 * job.Progress.Done / max(job.Progress.Windows, 1); percent/10 > told/10 || told < 0 {
+			fmt.Fprintf(stdout, "Reading what the tenant still lists: %d %%, %d events so far.\n", percent, job.Progress.New)
+			told = percent
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func askJobs(ctx context.Context, url string) ([]audit.Job, error) {
+	var answer struct{ Jobs []audit.Job }
+	err := ask(ctx, http.MethodGet, url+"api/jobs", &answer)
+	return answer.Jobs, err
+}
+
+// ask calls our own API.
+func ask(ctx context.Context, method, url string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("%s %s: %s: %s", method, url, resp.Status, strings.TrimSpace(string(bytes.ToValidUTF8(body, nil))))
+	}
+	return json.Unmarshal(body, into)
+}
+
+// openBrowser shows the page, where there is a way to. Its address is on the
+// screen anyhow.
+func openBrowser(url string) {
+	command := []string{"xdg-open", url}
+	switch runtime.GOOS {
+	case "darwin":
+		command = []string{"open", url}
+	case "windows":
+		command = []string{"rundll32", "url.dll,FileProtocolHandler", url}
+	}
+	if cmd := exec.Command(command[0], command[1:]...); cmd.Start() == nil {
+		go func() { _ = cmd.Wait() }()
+	}
+}

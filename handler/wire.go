@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"aoc/internal/api"
+	"aoc/internal/audit"
+	"aoc/internal/enrich"
+	"aoc/internal/ingest"
+	"aoc/internal/normalize"
+	"aoc/internal/store/mongo"
+	"aoc/internal/store/sqlite"
+)
+
+// store is what the program needs of a store, whichever it is.
+type store interface {
+	ingest.Store
+	api.Events
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// app is the wired program.
+type app struct {
+	store   store
+	planner *ingest.Planner
+	worker  *ingest.Worker
+	api     *api.API
+	log     *slog.Logger
+}
+
+func (a *app) close() {
+	if err := a.store.Close(); err != nil {
+		a.log.Error("the store did not close well", "error", err)
+	}
+}
+
+// wire builds everything and dials nothing.
+func wire(config Config, log *slog.Logger) (*app, error) {
+	normalizer, err := openNormalizer(config)
+	if err != nil {
+		return nil, err
+	}
+	client, feeds, err := openFeeds(config, log)
+	if err != nil {
+		return nil, err
+	}
+	st, err := openStore(config)
+	if err != nil {
+		return nil, err
+	}
+	if config.AIAsked {
+		log.Warn("AI_FEATURES_ENABLED is set, but this version has no such features: they are off")
+	}
+	a := &app{store: st, log: log}
+	a.planner = &ingest.Planner{Store: st, Feeds: feeds, Periodic: config.PeriodicFetch}
+	a.worker = &ingest.Worker{
+		Store: st, Feeds: feeds, Normalizer: normalizer, Names: enrich.New(client),
+		Schedule: ingest.Schedule{Interval: config.FetchInterval}, Holder: rand.Text(), Log: log,
+	}
+	a.api = &api.API{
+		Events: st, Backfills: a.planner, Ledger: st, Version: versionOf(), MaxHours: ingest.MaxBackfillHours,
+		LateAfter: 2*audit.WindowLength + config.FetchInterval, TrustedOrigins: config.CORSOrigins, Log: log,
+		Features: api.Features{Demo: config.Demo, PeriodicFetch: config.PeriodicFetch, TenantID: config.TenantID, Sources: config.Sources},
+	}
+	return a, nil
+}
+
+func openNormalizer(config Config) (*normalize.Normalizer, error) {
+	if config.MappingsPath == "" {
+		return normalize.New(normalize.DefaultMappings()), nil
+	}
+	text, err := os.ReadFile(config.MappingsPath)
+	if err != nil {
+		return nil, fmt.Errorf("MAPPINGS_PATH: %w", err)
+	}
+	mappings, err := normalize.ParseMappings(text)
+	if err != nil {
+		return nil, fmt.Errorf("MAPPINGS_PATH: %s: %w", config.MappingsPath, err)
+	}
+	return normalize.New(mappings), nil
+}
+
+func openStore(config Config) (store, error) {
+	if config.MongoURI != "" {
+		return mongo.Open(config.MongoURI, config.MongoDB)
+	}
+	return sqlite.Open(config.SQLitePath)
+}
