@@ -22,7 +22,7 @@ import (
 
 // simulate starts a simulated tenant and points env at it. Seed and epoch lie
 // beside its store, so a restart finds the same company.
-func (o localOptions) simulate(ctx context.Context, env environment, stdout io.Writer) error {
+func (o *localOptions) simulate(ctx context.Context, env environment, stdout io.Writer) error {
 	dir, err := o.simulatedDir()
 	if err != nil {
 		return usageError{err}
@@ -49,7 +49,9 @@ func (o localOptions) simulate(ctx context.Context, env environment, stdout io.W
 	env.over["SQLITE_PATH"] = filepath.Join(dir, "aoc.db")
 	env.over[demoEnv] = "true"
 	env.over["SOURCES"] = joined(append(feedsOn[:len(feedsOn):len(feedsOn)], audit.EntraSignIn))
+	o.firstHours = demoHours
 	if report, ok := tenant.Replayed(); ok {
+		o.firstHours = hoursFor(report, time.Now())
 		env.over["SOURCES"] = joined(feedsKnown)
 		fmt.Fprintf(stdout, "%s: %s\n", o.replay, report)
 	}
@@ -58,8 +60,19 @@ func (o localOptions) simulate(ctx context.Context, env environment, stdout io.W
 	return nil
 }
 
-// demoPeople is the size of the made-up company.
-const demoPeople = 120
+const (
+	demoPeople  = 120    // the size of the made-up company
+	demoHours   = 7 * 24 // the first look at it: as far back as the Management API lists
+	replayHours = 24     // the least that reads what was published just now
+)
+
+// hoursFor is how far a first look must go back to read all of a file.
+func hoursFor(report simtenant.ReplayReport, now time.Time) int {
+	if report.Oldest.IsZero() {
+		return replayHours
+	}
+	return max(replayHours, int(now.Sub(report.Oldest)/time.Hour)+1)
+}
 
 // simulatedDir is where a simulated tenant's things lie: one folder for the
 // demo, one for each file that is replayed.

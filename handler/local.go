@@ -45,6 +45,7 @@ There is no sign-in: whoever reaches the address sees everything.
 type localOptions struct {
 	demo, open         bool
 	replay, addr, data string
+	firstHours         int // how far the first look goes back; 0: a tenant of one's own, where more than the timer's day is to be asked for
 }
 
 func parseLocal(args []string, stderr io.Writer) (localOptions, error) {
@@ -148,7 +149,7 @@ func (o localOptions) welcome(ctx context.Context, host *azfunc.Host, addr net.A
 	}
 	url := "http://" + addr.String() + "/"
 	fmt.Fprintf(stdout, "AOC is at %s (Ctrl-C stops it)\n", url)
-	if err := firstLook(ctx, host, url, o.firstHours()); err != nil {
+	if err := firstLook(ctx, host, url, o.firstHours); err != nil {
 		fmt.Fprintln(stderr, "aoc: the first look was not started:", err)
 	}
 	if o.open {
@@ -157,19 +158,6 @@ func (o localOptions) welcome(ctx context.Context, host *azfunc.Host, addr net.A
 	if err := followFirstLook(ctx, url, stdout); err != nil && ctx.Err() == nil {
 		fmt.Fprintln(stderr, "aoc: the first look cannot be followed:", err)
 	}
-}
-
-// firstHours is how far the first look goes back: what the Management API still
-// lists; for a file, as far as anything does; for a tenant of one's own nothing,
-// since a timer looks a day back by itself and more is to be asked for.
-func (o localOptions) firstHours() int {
-	switch {
-	case o.demo:
-		return 7 * 24
-	case o.replay != "":
-		return 30 * 24
-	}
-	return 0
 }
 
 // environment is the handler's: the process's own, and what is laid over it.
@@ -202,7 +190,7 @@ func (e environment) fallback(name, value string) {
 
 // environment lays local.settings.json under the process's environment, and
 // the simulated tenant over both.
-func (o localOptions) environment(ctx context.Context, getenv func(string) string, stdout io.Writer) (environment, error) {
+func (o *localOptions) environment(ctx context.Context, getenv func(string) string, stdout io.Writer) (environment, error) {
 	env := environment{over: map[string]string{}, base: getenv}
 	if o.demo || o.replay != "" {
 		return env, o.simulate(ctx, env, stdout)

@@ -206,7 +206,7 @@ func TestLocalSettings(t *testing.T) {
 	write := func(text string) { require.NoError(t, os.WriteFile(path, []byte(text), 0o600)) }
 	t.Chdir(dir)
 	read := func() (environment, error) {
-		return localOptions{data: "d"}.environment(t.Context(), func(name string) string {
+		return (&localOptions{data: "d"}).environment(t.Context(), func(name string) string {
 			return map[string]string{"CLIENT_ID": "from the environment"}[name]
 		}, io.Discard)
 	}

@@ -29,6 +29,7 @@ type ReplayReport struct {
 	Unplaced int            // of Audit.General: records of no content type that is known
 	TooOld   int            // Graph records that retention hides
 	Shifted  int            // days by which Graph records were moved
+	Oldest   time.Time      // of the Graph records that can be read, after the move; zero: there are none
 }
 
 // maxReasons is how many reasons a report gives.
@@ -190,8 +191,11 @@ func (p *replay) shift(now time.Time, keeps time.Duration) {
 			r.Body = shiftTimes(r.Body, days)
 			r.At = r.At.AddDate(0, 0, days)
 			r.Published = r.At
-			if feed != IntuneAudits && now.Sub(r.At) > keeps {
+			switch {
+			case feed != IntuneAudits && now.Sub(r.At) > keeps:
 				p.report.TooOld++
+			case p.report.Oldest.IsZero() || r.At.Before(p.report.Oldest):
+				p.report.Oldest = r.At
 			}
 		}
 	}

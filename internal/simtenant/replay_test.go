@@ -108,6 +108,8 @@ func TestReplayShiftsGraph(t *testing.T) {
 			require.NoError(t, err)
 			list := c.walkGraph("auditLogs/directoryAudits", "activityDateTime ge "+day.AddDate(0, 0, -3).Format(time.DateOnly), "", "1")
 			require.Len(t, list, 2)
+			report, _ := c.tenant.Replayed()
+			require.Equal(t, day.AddDate(0, 0, -365).Add(9*time.Hour), report.Oldest)
 			require.Equal(t, strings.Replace(replayLines[9], `"activityDateTime":"2024-02-08`, `"activityDateTime":"`+tt.want, 1), string(list[0]))
 			require.Contains(t, string(list[1]), day.AddDate(0, 0, -1).Format(time.DateOnly)+"T01:02:03.5+00:00")
 			signIns := c.walkGraph("auditLogs/signIns", "createdDateTime ge "+day.AddDate(0, 0, -3).Format(time.DateOnly), "createdDateTime asc", "1000")
