@@ -31,6 +31,7 @@ type Config struct {
 	CORSOrigins                                []string
 	LogLevel                                   slog.Level
 	Demo                                       bool // the tenant is the simulated one
+	Alone                                      bool // under the small host, which runs one handler
 	AIAsked                                    bool
 }
 
@@ -148,7 +149,7 @@ func readConfig(getenv func(string) string) (Config, error) {
 			mistakes = append(mistakes, fmt.Errorf("%s: %w", s.name, err))
 		}
 	}
-	c.Demo = getenv(demoEnv) != ""
+	c.Demo, c.Alone = getenv(demoEnv) != "", getenv(smallHostEnv) != ""
 	return c, errors.Join(append(mistakes, c.missing(getenv)...)...)
 }
 

@@ -20,8 +20,10 @@ import (
 	"aoc/static"
 )
 
-// demoEnv tells the handler that its tenant is simulated.
-const demoEnv = "AOC_SIMULATED_TENANT"
+const (
+	demoEnv      = "AOC_SIMULATED_TENANT" // tells the handler that its tenant is simulated
+	smallHostEnv = "AOC_SMALL_HOST"       // tells it that it is alone, and the queue gone at a restart
+)
 
 const localHelp = `Run AOC on this machine: a small Functions host, the page and an embedded store.
 
@@ -191,7 +193,7 @@ func (e environment) fallback(name, value string) {
 // environment lays local.settings.json under the process's environment, and
 // the simulated tenant over both.
 func (o *localOptions) environment(ctx context.Context, getenv func(string) string, stdout io.Writer) (environment, error) {
-	env := environment{over: map[string]string{}, base: getenv}
+	env := environment{over: map[string]string{smallHostEnv: "true"}, base: getenv}
 	if o.demo || o.replay != "" {
 		return env, o.simulate(ctx, env, stdout)
 	}

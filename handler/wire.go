@@ -57,10 +57,10 @@ func wire(config Config, log *slog.Logger) (*app, error) {
 		log.Warn("AI_FEATURES_ENABLED is set, but this version has no such features: they are off")
 	}
 	a := &app{store: st, log: log}
-	a.planner = &ingest.Planner{Store: st, Feeds: feeds, Periodic: config.PeriodicFetch}
+	a.planner = &ingest.Planner{Store: st, Feeds: feeds, Periodic: config.PeriodicFetch, QueueGone: config.Alone}
 	a.worker = &ingest.Worker{
 		Store: st, Feeds: feeds, Normalizer: normalizer, Names: enrich.New(client),
-		Schedule: ingest.Schedule{Interval: config.FetchInterval}, Holder: rand.Text(), Log: log,
+		Schedule: ingest.Schedule{Interval: config.FetchInterval}, Holder: holder(config), Log: log,
 	}
 	a.api = &api.API{
 		Events: st, Backfills: a.planner, Ledger: st, Version: versionOf(), MaxHours: ingest.MaxBackfillHours,
@@ -68,6 +68,15 @@ func wire(config Config, log *slog.Logger) (*app, error) {
 		Features: api.Features{Demo: config.Demo, PeriodicFetch: config.PeriodicFetch, TenantID: config.TenantID, Sources: config.Sources},
 	}
 	return a, nil
+}
+
+// holder names this instance in leases. Alone on a machine it keeps its name,
+// and takes up what it held when it was killed.
+func holder(config Config) string {
+	if config.Alone {
+		return "alone"
+	}
+	return rand.Text()
 }
 
 func openNormalizer(config Config) (*normalize.Normalizer, error) {

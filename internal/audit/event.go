@@ -141,3 +141,11 @@ type Identity struct {
 	UPN  string // users only
 	Type string // user, group, servicePrincipal, device
 }
+
+// KnownName is what a directory said of an id, and how long that is believed.
+// A miss is kept too, so that it is not asked for again and again.
+type KnownName struct {
+	Identity Identity
+	Found    bool
+	Until    time.Time
+}

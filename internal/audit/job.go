@@ -23,6 +23,18 @@ type Job struct {
 	Spans     []Span    `json:"spans"`
 	Progress  Progress  `json:"progress"`
 	Before    Counts    `json:"before"` // the windows' counts when it was made
+
+	Options  JobOptions `json:"options"`
+	Position int64      `json:"position,omitempty"` // how far it has come, in insertion order or as its kind says
+	Error    string     `json:"error,omitempty"`    // the last failure, in words; it is tried again
+	Notes    []string   `json:"notes,omitempty"`    // what it could not do or prove, for people
+}
+
+// JobOptions is what was asked of a job besides its kind.
+type JobOptions struct {
+	Since  time.Time `json:"since,omitzero"`  // only events at or after it
+	Limit  int       `json:"limit,omitempty"` // events at most; 0: no limit
+	DryRun bool      `json:"dry_run,omitempty"`
 }
 
 // Span is the part of a job that one feed can still reach.
@@ -38,5 +50,7 @@ type Progress struct {
 	Windows int `json:"windows"` // of the ledger, in all
 	Done    int `json:"done"`    // run well since the job was made, or known to be lost
 	Failing int `json:"failing"` // tried since, failed, and to be tried again
+	Scanned int `json:"scanned"` // events looked at, for jobs over what is stored
+	Changed int `json:"changed"` // of them changed, or with a dry run that would be
 	Counts
 }

@@ -54,7 +54,10 @@ type Window struct {
 	ListedAt time.Time   `json:"listed_at,omitzero"` // end of the last good run
 	FailedAt time.Time   `json:"failed_at,omitzero"` // end of the last failed run
 	Counts   Counts      `json:"counts"`
-	Fence    int64       `json:"fence"` // of the lease under which it was last written
+	Late     int         `json:"late"`                // records that came to be known after the first good run
+	Lags     Lags        `json:"lags"`                // of its records
+	Deleted  time.Time   `json:"deleted_at,omitzero"` // when retention deleted its events on purpose
+	Fence    int64       `json:"fence"`               // of the lease under which it was last written
 }
 
 // End is where the window ends, exclusive.
@@ -96,15 +99,4 @@ type Lease struct {
 	Holder  string
 	Fence   int64
 	Expires time.Time
-}
-
-// Blob is one unit that a feed lists: a content blob of the Management API, or
-// one span of a Graph collection. Its records are read together.
-type Blob struct {
-	Source  Source
-	ID      string    // the source's content id, opaque
-	URI     string    // where it is read, opaque
-	Created time.Time // decides the window that it counts for, or the start of a span
-	Until   time.Time // end of the span of event time that it stands for (Graph); else zero
-	Expires time.Time // when the source forgets it; zero: not said
 }

@@ -26,7 +26,7 @@ type Feed interface {
 // Ledger is what is kept of windows.
 type Ledger interface {
 	Plan(ctx context.Context, windows []audit.Window) (int, error)
-	HandOut(ctx context.Context, now time.Time, hold time.Duration, limit int) ([]audit.Window, error)
+	HandOut(ctx context.Context, sources []audit.Source, now time.Time, hold time.Duration, limit int) ([]audit.Window, error)
 	SaveWindows(ctx context.Context, lease audit.Lease, windows []audit.Window) error
 	Windows(ctx context.Context, q audit.LedgerQuery) ([]audit.Window, error)
 }

@@ -103,13 +103,15 @@ func newRig(t *testing.T) *rig {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	feed := newTrail()
-	return &rig{
-		trail: feed, store: store,
-		planner: &Planner{Store: store, Feeds: []Feed{feed}, Periodic: true},
-		worker: &Worker{
-			Store: store, Feeds: []Feed{feed}, Normalizer: normalize.New(normalize.DefaultMappings()), Names: names{errors.New("down")},
-			Schedule: Schedule{Interval: 5 * time.Minute}, Holder: "one", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		},
+	r := &rig{trail: feed, store: store, planner: &Planner{Store: store, Feeds: []Feed{feed}, Periodic: true}}
+	r.worker = r.newWorker(t, store, "one")
+	return r
+}
+
+func (r *rig) newWorker(t *testing.T, store Store, holder string) *Worker {
+	return &Worker{
+		Store: store, Feeds: []Feed{r.trail}, Normalizer: normalize.New(normalize.DefaultMappings()), Names: names{errors.New("down")},
+		Schedule: Schedule{Interval: 5 * time.Minute}, Holder: holder, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 }
 
@@ -327,8 +329,7 @@ func TestTwoWorkersOneItem(t *testing.T) {
 		r.publish(time.Now().Add(-2*time.Hour), "b", 5)
 		items, err := r.planner.Tick(t.Context(), time.Now().UTC())
 		require.NoError(t, err)
-		other := *r.worker
-		other.Holder = "two"
+		other := r.newWorker(t, r.store, "two")
 		var inside bool
 		r.onRead = func(string) {
 			if inside {
@@ -384,8 +385,7 @@ func TestCrashBetweenStoringAndTheLedger(t *testing.T) {
 		items, err := r.planner.Tick(t.Context(), time.Now().UTC())
 		require.NoError(t, err)
 		ctx, die := context.WithCancel(t.Context())
-		crash := *r.worker
-		crash.Store = dyingStore{r.store, die}
+		crash := r.newWorker(t, dyingStore{r.store, die}, "one")
 		for _, item := range items {
 			_ = crash.Run(ctx, item)
 		}
@@ -478,12 +478,64 @@ func TestItemsThatAreNone(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		now := audit.WindowOf(time.Now())
 		for _, item := range []Item{
-			{Source: "m365.dlp", Start: now, End: now.Add(time.Hour)},
 			{Source: audit.M365SharePoint, Start: now, End: now},
 			{Source: audit.M365SharePoint, Start: now, End: now.Add(48 * time.Hour)},
 		} {
 			require.ErrorIs(t, r.worker.Run(t.Context(), item), audit.ErrInvalid)
 		}
+	})
+}
+
+func TestAFeedThatWasSwitchedOff(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		_, err := r.store.Plan(t.Context(), grid(audit.M365DLP, time.Now().Add(-30*time.Hour), time.Now(), time.Now()))
+		require.NoError(t, err)
+		for _, item := range r.tick(t) {
+			require.Equal(t, audit.M365SharePoint, item.Source)
+		}
+		now := audit.WindowOf(time.Now())
+		require.NoError(t, r.worker.Run(t.Context(), Item{Source: audit.M365DLP, Start: now, End: now.Add(time.Hour)}), "trying again would change nothing")
+	})
+}
+
+func TestARestartWithAQueueInMemory(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.publish(time.Now().Add(-2*time.Hour), "b", 5)
+		lost, err := r.planner.Tick(t.Context(), time.Now().UTC())
+		require.NoError(t, err)
+		require.NotEmpty(t, lost, "handed out, and then the process is killed")
+		_, err = r.store.Acquire(t.Context(), "ingest/m365.sharepoint/"+day(time.Now().Add(-2*time.Hour)), "one", leaseTTL)
+		require.NoError(t, err)
+
+		require.Empty(t, r.tick(t), "the queue may still have it")
+		r.planner = &Planner{Store: r.store, Feeds: r.planner.Feeds, Periodic: true, QueueGone: true}
+		require.Equal(t, lost, r.tick(t))
+		require.Equal(t, 5, r.events(t), "at once, without waiting for hold and lease to run out")
+		require.Empty(t, r.tick(t), "that is done once")
+	})
+}
+
+// pickyStore cannot take one of the records.
+type pickyStore struct{ *sqlite.Store }
+
+func (p pickyStore) Insert(ctx context.Context, batch []audit.Stored) (audit.Inserted, error) {
+	for _, s := range batch {
+		if s.Event.RecordID == "b-3" {
+			return audit.Inserted{}, audit.Invalid("raw", "too large")
+		}
+	}
+	return p.Store.Insert(ctx, batch)
+}
+
+func TestARecordThatTheStoreCannotTake(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.publish(time.Now().Add(-2*time.Hour), "b", 5)
+		r.worker = r.newWorker(t, pickyStore{r.store}, "one")
+		r.tick(t)
+		require.Equal(t, 4, r.events(t))
+		bad, err := r.store.Quarantined(t.Context(), "", 10)
+		require.NoError(t, err)
+		require.Len(t, bad, 1)
 	})
 }
 

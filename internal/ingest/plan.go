@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"aoc/internal/audit"
@@ -29,6 +30,11 @@ type Planner struct {
 	Store    Store
 	Feeds    []Feed
 	Periodic bool // plan windows as time goes on; backfills are run either way
+	// QueueGone says that what was handed out before this process is on no queue
+	// any more, as on one machine where the queue lives in memory.
+	QueueGone bool
+
+	begun atomic.Bool
 }
 
 // Tick plans what is new and returns the work that is due at the moment now.
@@ -46,18 +52,29 @@ func (p *Planner) Tick(ctx context.Context, now time.Time) (items []Item, err er
 	if err := p.followUp(ctx, now); err != nil {
 		return nil, err
 	}
-	held, err := p.Store.Held(ctx, now)
-	if err != nil {
-		return nil, err
-	}
-	if held >= maxHeld {
-		return nil, nil
-	}
-	due, err := p.Store.HandOut(ctx, now, hold, maxHeld-held)
+	due, err := p.handOut(ctx, now)
 	if err != nil {
 		return nil, err
 	}
 	return coalesce(due), nil
+}
+
+// handOut takes what is due, as far as the workers' hands are not full.
+func (p *Planner) handOut(ctx context.Context, now time.Time) ([]audit.Window, error) {
+	sources := make([]audit.Source, len(p.Feeds))
+	for i, f := range p.Feeds {
+		sources[i] = f.Source()
+	}
+	if p.QueueGone && p.begun.CompareAndSwap(false, true) {
+		// Seen from the end of their hold, windows are free again. A worker runs
+		// only what is due at its own moment, so none is read too early.
+		return p.Store.HandOut(ctx, sources, now.Add(hold), 0, maxHeld)
+	}
+	held, err := p.Store.Held(ctx, now)
+	if err != nil || held >= maxHeld {
+		return nil, err
+	}
+	return p.Store.HandOut(ctx, sources, now, hold, maxHeld-held)
 }
 
 // planNew adds every feed's windows up to now, from where it was last run

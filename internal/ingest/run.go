@@ -229,14 +229,39 @@ func (r *run) insert(ctx context.Context) error {
 		if len(part) == 0 {
 			continue
 		}
-		done, err := r.Store.Insert(ctx, part)
-		if err != nil {
+		if err := r.insertFor(ctx, row, part); err != nil {
 			return err
 		}
-		r.seen[row].New += done.New
-		r.seen[row].Known += done.Known
 	}
 	return nil
+}
+
+// insertFor stores events that count for a row. A store refuses a batch for one
+// event that it can never take; then each is tried alone, and that one set aside.
+func (r *run) insertFor(ctx context.Context, row int, part []audit.Stored) error {
+	done, err := r.Store.Insert(ctx, part)
+	switch {
+	case err == nil:
+		r.seen[row].New += done.New
+		r.seen[row].Known += done.Known
+		return nil
+	case !errors.Is(err, audit.ErrInvalid):
+		return err
+	case len(part) > 1:
+		for i := range part {
+			if err := r.insertFor(ctx, row, part[i:i+1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	r.seen[row].Quarantined++
+	e := &part[0].Event
+	_, err = r.Store.SetAside(ctx, []audit.Quarantined{{
+		ID: audit.QuarantineID(e.TenantID, e.Source, part[0].Raw.Bytes), TenantID: e.TenantID, Source: e.Source,
+		Reason: "the store cannot take it: it is too large", At: time.Now().UTC(),
+	}})
+	return err
 }
 
 func (r *run) fail(blob audit.Blob, err error) {

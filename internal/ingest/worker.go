@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"aoc/internal/audit"
@@ -14,7 +15,7 @@ import (
 const (
 	leaseTTL   = time.Minute
 	leaseBeat  = 15 * time.Second
-	maxItem    = 25 * time.Hour // a day's windows, with room for none more
+	maxItem    = 24 * time.Hour
 	maxRunTime = 8 * time.Minute
 )
 
@@ -31,8 +32,10 @@ type Worker struct {
 	Normalizer *normalize.Normalizer
 	Names      Names
 	Schedule   Schedule
-	Holder     string // names this instance in leases
+	Holder     string // names this instance in leases; the same after a restart where no other can run
 	Log        *slog.Logger
+
+	running sync.Map // leases held by this process, by name
 }
 
 // Run lists the item's due windows and stores what they hold. Two workers with
@@ -44,10 +47,15 @@ func (w *Worker) Run(ctx context.Context, item Item) (err error) {
 		}
 	}()
 	feed, err := w.feed(item)
-	if err != nil {
+	if err != nil || feed == nil {
 		return err
 	}
-	lease, err := w.Store.Acquire(ctx, "ingest/"+string(item.Source)+"/"+day(item.Start), w.Holder, leaseTTL)
+	name := "ingest/" + string(item.Source) + "/" + day(item.Start)
+	if _, busy := w.running.LoadOrStore(name, true); busy {
+		return nil
+	}
+	defer w.running.Delete(name)
+	lease, err := w.Store.Acquire(ctx, name, w.Holder, leaseTTL)
 	if errors.Is(err, audit.ErrBusy) {
 		w.Log.DebugContext(ctx, "another worker has it", "source", item.Source, "start", item.Start)
 		return nil
@@ -64,8 +72,8 @@ func (w *Worker) Run(ctx context.Context, item Item) (err error) {
 	return err
 }
 
-// feed finds the item's feed. An item for a feed that was switched off since,
-// or one that is no item of ours, is invalid.
+// feed finds the item's feed: nil where it was switched off since the item was
+// queued, which trying again would not change.
 func (w *Worker) feed(item Item) (Feed, error) {
 	if !item.Start.Before(item.End) || item.End.Sub(item.Start) > maxItem {
 		return nil, audit.Invalid("item", "expected a span of at most a day")
@@ -75,7 +83,7 @@ func (w *Worker) feed(item Item) (Feed, error) {
 			return f, nil
 		}
 	}
-	return nil, audit.Invalid("source", fmt.Sprintf("%q is not switched on", item.Source))
+	return nil, nil
 }
 
 // keepAlive renews the lease until stop is called, and ends the context when

@@ -63,7 +63,8 @@ func isSecretName(name string, setting bool) bool {
 		switch {
 		case secretWords[w], setting && settingWords[w],
 			w == "key" && i > 0 && keyKinds[words[i-1]],
-			w == "string" && i > 0 && words[i-1] == "connection":
+			w == "string" && i > 0 && words[i-1] == "connection",
+			setting && w == "content" && i > 0 && words[i-1] == "script": // scripts sign in to things
 			return true
 		case i > 0 && secretWords[words[i-1]+w]: // Pass Word, Api-Key
 			return true
@@ -150,8 +151,8 @@ func mayBeSecret[T string | []byte](s T) bool {
 			found = b == 'o' && c == 'k' && d == 'e'
 		case 'k': // key
 			found = b == 'e' && c == 'y'
-		case 'c': // credential, certificate, connectionstring
-			found = b == 'r' && c == 'e' && d == 'd' || b == 'e' && c == 'r' && d == 't' || b == 'o' && c == 'n' && d == 'n'
+		case 'c': // credential, certificate, connectionstring, script content
+			found = b == 'r' && c == 'e' && d == 'd' || b == 'e' && c == 'r' && d == 't' || b == 'o' && c == 'n' && (d == 'n' || d == 't')
 		case 'o': // otp
 			found = b == 't' && c == 'p'
 		case 'b': // blob

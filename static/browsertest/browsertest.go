@@ -91,6 +91,9 @@ func (b *Browser) Do(steps ...chromedp.Action[chromedp.Void]) {
 	require.NoError(b.t, chromedp.Do(b.ctx, steps...))
 }
 
+// Context is the window's, for steps that return something.
+func (b *Browser) Context() context.Context { return b.ctx }
+
 // Click clicks on the first match of a selector.
 func (b *Browser) Click(css string) {
 	b.t.Helper()

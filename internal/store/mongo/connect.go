@@ -50,7 +50,7 @@ func indexes(ru bool) map[string][]bson.D {
 			{{Key: "seq", Value: 1}}, // insertion order
 		},
 		blocksColl:  {{{Key: "state", Value: 1}}},
-		windowsColl: {{{Key: "next", Value: 1}, {Key: "start", Value: -1}}, {{Key: "held", Value: 1}}},
+		windowsColl: {{{Key: "source", Value: 1}, {Key: "next", Value: 1}, {Key: "start", Value: -1}}, {{Key: "held", Value: 1}}},
 		jobsColl:    {{{Key: "at", Value: -1}, {Key: "_id", Value: -1}}},
 	}
 }

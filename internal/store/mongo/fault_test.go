@@ -39,6 +39,13 @@ func TestFaults(t *testing.T) {
 		require.ErrorContains(t, err, batch[blockSize].Event.ID)
 		_, err = s.Event(t.Context(), audit.Everything(), batch[0].Event.ID)
 		require.ErrorIs(t, err, audit.ErrNotFound)
+
+		// Whoever stores the batch record by record loses none but that one.
+		_, err = s.Insert(t.Context(), batch[blockSize:])
+		require.ErrorIs(t, err, audit.ErrInvalid)
+		n, err := s.Insert(t.Context(), batch[:1])
+		require.NoError(t, err)
+		require.Equal(t, audit.Inserted{New: 1}, n)
 	})
 	t.Run("damaged evidence is told", func(t *testing.T) {
 		batch := storetest.Batch(2000, 2001)
@@ -76,7 +83,7 @@ func TestFaults(t *testing.T) {
 		require.NoError(t, err)
 		coll, err := s.coll(t.Context(), windowsColl)
 		require.NoError(t, err)
-		rows, err := dueWindows(t.Context(), coll, clock.Now(), 5)
+		rows, err := dueWindows(t.Context(), coll, []audit.Source{due.Source}, clock.Now(), 5)
 		require.NoError(t, err)
 		require.Len(t, rows, 1)
 		for _, want := range []bool{true, false} {

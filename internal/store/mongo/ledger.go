@@ -131,17 +131,18 @@ func bringForward(ctx context.Context, coll *mongo.Collection, windows []audit.W
 const maxRounds = 5
 
 // HandOut holds windows that are due; see storetest.Ledger.
-func (s *Store) HandOut(ctx context.Context, now time.Time, hold time.Duration, limit int) ([]audit.Window, error) {
+func (s *Store) HandOut(ctx context.Context, sources []audit.Source, now time.Time, hold time.Duration, limit int) ([]audit.Window, error) {
 	coll, err := s.coll(ctx, windowsColl)
 	if err != nil {
 		return nil, err
 	}
 	var held []audit.Window
 	for range maxRounds {
-		due, err := dueWindows(ctx, coll, now, limit-len(held))
+		due, err := dueWindows(ctx, coll, sources, now, limit-len(held))
 		if err != nil {
 			return held, fmt.Errorf("look for due windows: %w", err)
 		}
+		before := len(held)
 		for _, row := range due {
 			ours, err := holdWindow(ctx, coll, row, now.Add(hold))
 			if err != nil {
@@ -152,23 +153,43 @@ func (s *Store) HandOut(ctx context.Context, now time.Time, hold time.Duration, 
 				held = append(held, row.window())
 			}
 		}
-		if len(held) == limit || len(due) == 0 {
+		if len(held)-before == len(due) { // nobody was faster
 			break
 		}
 	}
 	return held, nil
 }
 
-func dueWindows(ctx context.Context, coll *mongo.Collection, now time.Time, limit int) ([]windowDoc, error) {
+// dueWindows asks for each source by itself: so many rows of each at most are
+// read, in the index's order, however many are due.
+func dueWindows(ctx context.Context, coll *mongo.Collection, sources []audit.Source, now time.Time, limit int) ([]windowDoc, error) {
 	if limit < 1 {
 		return nil, nil
 	}
+	var due []windowDoc
+	for _, source := range slices.Compact(slices.Sorted(slices.Values(sources))) {
+		of, err := dueOf(ctx, coll, source, now, limit)
+		if err != nil {
+			return nil, err
+		}
+		due = append(due, of...)
+	}
+	slices.SortFunc(due, func(a, b windowDoc) int {
+		return cmp.Or(cmp.Compare(a.NextAt, b.NextAt), cmp.Compare(b.Start, a.Start))
+	})
+	return due[:min(limit, len(due))], nil
+}
+
+// dueOf sorts by the source too, though it is one: RU sorts by whole indexes only.
+func dueOf(ctx context.Context, coll *mongo.Collection, source audit.Source, now time.Time, limit int) ([]windowDoc, error) {
 	at := now.UnixNano()
 	filter := bson.D{
+		{Key: "source", Value: source},
 		{Key: "next", Value: bson.D{{Key: "$gt", Value: 0}, {Key: "$lte", Value: at}}},
 		{Key: "held", Value: bson.D{{Key: "$lte", Value: at}}},
 	}
-	return findAll[windowDoc](ctx, coll, filter, options.Find().SetSort(bson.D{{Key: "next", Value: 1}, {Key: "start", Value: -1}}).SetLimit(int64(limit)))
+	order := bson.D{{Key: "source", Value: 1}, {Key: "next", Value: 1}, {Key: "start", Value: -1}}
+	return findAll[windowDoc](ctx, coll, filter, options.Find().SetSort(order).SetLimit(int64(limit)))
 }
 
 // holdWindow holds a row for us, unless it was held or saved since it was read.

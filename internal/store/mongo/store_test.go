@@ -17,12 +17,13 @@ import (
 
 func engine(tb testing.TB) storetest.Engine {
 	uri := ferret.Start(tb)
-	_, contention := ferret.Given()
+	_, given := ferret.Given()
 	return storetest.Engine{
 		Fresh:        func(tb testing.TB) func(func() time.Time) storetest.Store { return freshDatabase(tb, uri) },
 		AbandonWrite: abandonWrite,
 		GiveUp:       giveUp,
-		Contention:   contention,
+		Contention:   given,
+		Slow:         !given,
 		InsertRow:    insertRow,
 	}
 }

@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"math"
+	"slices"
 	"time"
 
 	"aoc/internal/audit"
@@ -22,7 +24,7 @@ const (
 		blobs = excluded.blobs, read = excluded.read, new = excluded.new, known = excluded.known, quarantined = excluded.quarantined, fence = excluded.fence
 		WHERE fence <= excluded.fence`
 	selectDue = "SELECT " + windowColumns + ` FROM ledger INDEXED BY ledger_due
-		WHERE next_at <= ?1 AND (held_till IS NULL OR held_till <= ?1) ORDER BY next_at, start DESC LIMIT ?2`
+		WHERE source = ?1 AND next_at <= ?2 AND (held_till IS NULL OR held_till <= ?2) ORDER BY next_at, start DESC LIMIT ?3`
 	selectWindows = "SELECT " + windowColumns + ` FROM ledger
 		WHERE (?1 IS NULL OR source IN (SELECT value FROM json_each(?1))) AND start >= ?2 AND start < ?3 ORDER BY source, start LIMIT ?4`
 )
@@ -57,10 +59,10 @@ func planOne(ctx context.Context, tx *sql.Tx, w *audit.Window) (added int, err e
 	return 0, err
 }
 
-// HandOut returns windows that are due and holds them.
-func (s *Store) HandOut(ctx context.Context, now time.Time, hold time.Duration, limit int) (windows []audit.Window, err error) {
+// HandOut returns windows of the sources that are due and holds them.
+func (s *Store) HandOut(ctx context.Context, sources []audit.Source, now time.Time, hold time.Duration, limit int) (windows []audit.Window, err error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
-		if windows, err = scanWindows(tx.QueryContext(ctx, selectDue, ticks(now), max(0, limit))); err != nil {
+		if windows, err = dueWindows(ctx, tx, sources, now, max(0, limit)); err != nil {
 			return err
 		}
 		for i := range windows {
@@ -76,6 +78,20 @@ func (s *Store) HandOut(ctx context.Context, now time.Time, hold time.Duration, 
 		return nil, s.fault(ctx, "hand out windows", err)
 	}
 	return windows, nil
+}
+
+// dueWindows asks for each source by itself: so many rows of each at most are
+// read, in the index's order, however many are due.
+func dueWindows(ctx context.Context, tx *sql.Tx, sources []audit.Source, now time.Time, limit int) (due []audit.Window, _ error) {
+	for _, source := range slices.Compact(slices.Sorted(slices.Values(sources))) {
+		of, err := scanWindows(tx.QueryContext(ctx, selectDue, source, ticks(now), limit))
+		if err != nil {
+			return nil, err
+		}
+		due = append(due, of...)
+	}
+	slices.SortFunc(due, func(a, b audit.Window) int { return cmp.Or(a.NextAt.Compare(b.NextAt), b.Start.Compare(a.Start)) })
+	return due[:min(limit, len(due))], nil
 }
 
 // SaveWindows writes the outcome of a run, but for rows that a newer holder has written.

@@ -68,6 +68,10 @@ CREATE TABLE jobs (id TEXT PRIMARY KEY, created INTEGER NOT NULL, body BLOB NOT 
 CREATE INDEX jobs_created ON jobs (created);
 CREATE TABLE quarantine (id TEXT PRIMARY KEY, body BLOB NOT NULL, zstd BLOB);
 `,
+	`
+DROP INDEX ledger_due;
+CREATE INDEX ledger_due ON ledger (source, next_at, start DESC) WHERE next_at IS NOT NULL;
+`,
 }
 
 // migrate brings the schema to this program's version. A file that a newer

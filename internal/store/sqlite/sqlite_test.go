@@ -189,6 +189,19 @@ func TestOpen(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, events, 60)
 	})
+	t.Run("brings an older schema up to date", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "aoc.db")
+		newest := migrations
+		migrations = newest[:1]
+		old := open(t, path)
+		_, err := old.Plan(t.Context(), []audit.Window{{Source: audit.AOC, Start: storetest.Epoch, NextAt: storetest.Epoch}})
+		require.NoError(t, err)
+		require.NoError(t, old.Close())
+		migrations = newest
+		due, err := open(t, path).HandOut(t.Context(), []audit.Source{audit.AOC}, storetest.Epoch, time.Minute, 5)
+		require.NoError(t, err)
+		require.Len(t, due, 1)
+	})
 	t.Run("refuses what a newer program wrote", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "aoc.db")
 		s := open(t, path)

@@ -77,10 +77,11 @@ type Ledger interface {
 	// backfill lists settled windows again. A given NextAt of zero moves nothing.
 	// It touches nothing else of them.
 	Plan(ctx context.Context, windows []audit.Window) (int, error)
-	// HandOut returns up to limit windows that are due, those with the oldest
-	// NextAt first (ties: newest Start first), and holds them until now+hold, so
-	// that the next call does not hand them out again before that.
-	HandOut(ctx context.Context, now time.Time, hold time.Duration, limit int) ([]audit.Window, error)
+	// HandOut returns up to limit windows of the sources that are due, those with
+	// the oldest NextAt first (ties: newest Start first), and holds them until
+	// now+hold, so that the next call does not hand them out again before that.
+	// It touches no window of another source; of no sources there are none.
+	HandOut(ctx context.Context, sources []audit.Source, now time.Time, hold time.Duration, limit int) ([]audit.Window, error)
 	// SaveWindows writes the outcome of a run over the rows with these keys
 	// (source and start), all fields; Fence is set to the lease's. A row that is
 	// not there is added, with the fields and the lease's fence. A row that has

@@ -14,6 +14,7 @@ import (
 func testLedger(t *testing.T, e Engine) {
 	t.Run("plan", func(t *testing.T) { testPlan(t, e) })
 	t.Run("hand out", func(t *testing.T) { testHandOut(t, e) })
+	t.Run("hand out of some sources", func(t *testing.T) { testHandOutSources(t, e) })
 	t.Run("save", func(t *testing.T) { testSave(t, e) })
 	t.Run("fences", func(t *testing.T) { testFences(t, e) })
 	t.Run("windows", func(t *testing.T) { testWindows(t, e) })
@@ -80,14 +81,44 @@ func testPlan(t *testing.T, e Engine) {
 	require.Equal(t, []audit.Window{due, settled, lost, window(audit.M365DLP, 0, now)}, ledger(t, b))
 }
 
+func handOut(t *testing.T, b *bed, limit int, sources ...audit.Source) []audit.Window {
+	t.Helper()
+	windows, err := b.HandOut(t.Context(), sources, b.clock.Now(), time.Minute, limit)
+	require.NoError(t, err)
+	return windows
+}
+
+// testHandOutSources lets windows of a feed that was switched off be due before
+// all others, and more of them than are asked for.
+func testHandOutSources(t *testing.T, e Engine) {
+	b := newBed(t, e)
+	now := b.clock.Now()
+	for hour := range 5 {
+		plan(t, b, 1, window(audit.EntraSignIn, hour, now.Add(-time.Hour)))
+	}
+	plan(t, b, 3, window(audit.EntraSignInNonInter, 0, now), window(audit.IntuneAudit, 1, now), window(audit.M365DLP, 2, now))
+	require.Empty(t, handOut(t, b, 9))
+	require.Empty(t, handOut(t, b, 9, "none", "entra"))
+	require.Empty(t, handOut(t, b, 0, audit.M365DLP))
+	requireHeld(t, b, 0)
+
+	on := []audit.Source{audit.IntuneAudit, "none", audit.M365DLP, audit.EntraSignInNonInter, audit.IntuneAudit}
+	for _, want := range []audit.Source{audit.M365DLP, audit.IntuneAudit} {
+		windows := handOut(t, b, 1, on...)
+		require.Len(t, windows, 1)
+		require.Equal(t, want, windows[0].Source)
+	}
+	require.Len(t, handOut(t, b, 9, on...), 1, "the rest of these sources")
+	requireHeld(t, b, 3)
+	require.Len(t, handOut(t, b, 9, append(on, audit.EntraSignIn)...), 5, "the others are due as they were")
+}
+
 func testHandOut(t *testing.T, e Engine) {
 	b := newBed(t, e)
 	now := b.clock.Now()
 	handOut := func(limit int) []audit.Window {
 		t.Helper()
-		windows, err := b.HandOut(t.Context(), b.clock.Now(), time.Minute, limit)
-		require.NoError(t, err)
-		return windows
+		return handOut(t, b, limit, audit.IntuneAudit, audit.M365DLP)
 	}
 	require.Empty(t, handOut(5))
 	oldest, newer, older := window(audit.IntuneAudit, 3, now.Add(-time.Hour)), window(audit.M365DLP, 9, now), window(audit.IntuneAudit, 2, now)
@@ -121,8 +152,9 @@ func requireHeld(t *testing.T, b *bed, want int) {
 func testHandOutRace(t *testing.T, e Engine) {
 	b := newBed(t, e)
 	const windows, takers = 120, 6
-	for hour := range windows {
-		plan(t, b, 1, window(audit.IntuneAudit, hour, b.clock.Now()))
+	both := []audit.Source{audit.EntraSignIn, audit.IntuneAudit}
+	for n := range windows {
+		plan(t, b, 1, window(both[n%2], n, b.clock.Now()))
 	}
 	var taking sync.WaitGroup
 	taken := make([][]audit.Window, takers)
@@ -130,7 +162,7 @@ func testHandOutRace(t *testing.T, e Engine) {
 		s := b.again()
 		taking.Go(func() {
 			for {
-				got, err := s.HandOut(t.Context(), b.clock.Now(), time.Hour, 7)
+				got, err := s.HandOut(t.Context(), both, b.clock.Now(), time.Hour, 7)
 				if err != nil {
 					t.Errorf("hand out: %v", err)
 				}
@@ -148,7 +180,7 @@ func testHandOutRace(t *testing.T, e Engine) {
 		require.Equal(t, 1, starts[w.Start], "a window was handed out twice")
 	}
 	// Takers that raced may have come back empty-handed before the rest was taken.
-	rest, err := b.HandOut(t.Context(), b.clock.Now(), time.Hour, windows)
+	rest, err := b.HandOut(t.Context(), both, b.clock.Now(), time.Hour, windows)
 	require.NoError(t, err)
 	require.Len(t, starts, windows-len(rest))
 	requireHeld(t, b, windows)

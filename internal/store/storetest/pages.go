@@ -14,8 +14,8 @@ import (
 // there at the start comes exactly once, in order, and nothing comes twice.
 func testPages(t *testing.T, e Engine) {
 	b := newBed(t, e)
-	all := append(b.seed(t, 0, 600), crowd(t, b)...)
-	next := 600
+	next := e.size(600, 150)
+	all := append(b.seed(t, 0, next), crowd(t, b)...)
 	queries := []audit.Query{
 		{Limit: 37},
 		{Limit: 7, Filters: []audit.Filter{{Field: audit.FieldService, Values: []string{"teams", "intune"}}}},

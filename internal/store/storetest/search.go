@@ -13,11 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const oracleEvents = 2000
-
 func testSearch(t *testing.T, e Engine) {
 	b := newBed(t, e)
-	all := b.seed(t, 0, oracleEvents)
+	all := b.seed(t, 0, e.size(2000, 400))
 	t.Run("chosen", func(t *testing.T) {
 		for name, q := range chosenQueries(all) {
 			requireAnswer(t, b, name, q, all)
@@ -25,12 +23,12 @@ func testSearch(t *testing.T, e Engine) {
 	})
 	t.Run("random", func(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2))
-		found := 0
-		for range 250 {
+		queries, found := e.size(250, 60), 0
+		for range queries {
 			q := randomQuery(r, all)
 			found += len(requireAnswer(t, b, "", q, all))
 		}
-		require.Greater(t, found, 250, "the random queries hardly find anything: they prove nothing")
+		require.Greater(t, found, queries, "the random queries hardly find anything: they prove nothing")
 	})
 	t.Run("a context that is over", func(t *testing.T) {
 		_, err := b.Search(over(t), audit.Query{Scope: audit.Everything(), Limit: 1})

@@ -32,6 +32,10 @@ type Engine struct {
 	// want the same row. Tests of just that run only where it is true.
 	Contention bool
 
+	// Slow says that the engine takes long over many events. The suite then asks
+	// the same kinds of questions, fewer of them and of fewer events.
+	Slow bool
+
 	// InsertRow returns the baseline of Bench: the driver's own plain insert of
 	// one raw record, durable by itself, into a table or collection that the
 	// store does not use. Nil: no baseline.
@@ -42,6 +46,14 @@ type Engine struct {
 type HaltedWrite struct {
 	Rest  func() error // stores the other half
 	Close func() error // ends the Insert after Rest, as if it had never stopped
+}
+
+// size is how many of something a test takes: all, or of a slow engine few.
+func (e Engine) size(all, few int) int {
+	if e.Slow {
+		return few
+	}
+	return all
 }
 
 type group struct {
