@@ -379,6 +379,37 @@ func TestAnotherHasTakenOver(t *testing.T) {
 	})
 }
 
+func TestARunThatIsStoppedCountsAgainstNobody(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.publish(time.Now().Add(-2*time.Hour), "b", 5)
+		items, err := r.planner.Tick(t.Context(), time.Now().UTC())
+		require.NoError(t, err)
+		for _, in := range []string{"b", "list"} {
+			ctx, stop := context.WithCancel(t.Context())
+			r.fail[in] = context.Canceled
+			r.onRead = func(string) { stop() }
+			if in == "list" {
+				stop()
+			}
+			for _, item := range items {
+				if !item.Start.After(time.Now().Add(-2*time.Hour)) && item.End.After(time.Now().Add(-2*time.Hour)) {
+					require.Error(t, r.worker.Run(ctx, item), "the host tries again")
+				}
+			}
+			stop()
+			delete(r.fail, in)
+		}
+		for _, w := range r.rows(t) {
+			require.Zero(t, w.Attempts)
+			require.Empty(t, w.Error)
+		}
+		time.Sleep(5 * time.Minute)
+		r.onRead = nil
+		r.tick(t)
+		require.Equal(t, 5, r.events(t))
+	})
+}
+
 func TestCrashBetweenStoringAndTheLedger(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.publish(time.Now().Add(-2*time.Hour), "b", 700)

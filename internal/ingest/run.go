@@ -84,6 +84,9 @@ func (r *run) read(ctx context.Context, from, now time.Time) error {
 		return nil
 	}
 	blobs, err := r.list(ctx, from, to)
+	if stopped(ctx) {
+		return ctx.Err()
+	}
 	if err != nil {
 		r.failAll(err)
 		return nil
@@ -97,7 +100,7 @@ func (r *run) read(ctx context.Context, from, now time.Time) error {
 			continue
 		}
 		var feedErr feedError
-		if !errors.As(err, &feedErr) {
+		if !errors.As(err, &feedErr) || stopped(ctx) {
 			return err
 		}
 		if r.fail(blob, feedErr.error); ctx.Err() != nil || hasRetryTime(feedErr.error) {
@@ -107,6 +110,10 @@ func (r *run) read(ctx context.Context, from, now time.Time) error {
 	}
 	return r.flush(ctx)
 }
+
+// stopped reports whether the run was broken off from outside, which says
+// nothing of the feed and must not count against it.
+func stopped(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // feedError marks a failure of the feed, which is an outcome for the ledger.
 type feedError struct{ error }
