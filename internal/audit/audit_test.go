@@ -182,7 +182,7 @@ func TestMatchesFollowsThePosition(t *testing.T) {
 
 func TestWindowDue(t *testing.T) {
 	now := time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
-	due := func(next, held time.Time) bool { return (&Window{NextAt: next, HeldTill: held}).Due(now) }
+	due := func(next, held time.Time) bool { return Window{NextAt: next, HeldTill: held}.Due(now) }
 	require.True(t, due(now, time.Time{}))
 	require.True(t, due(now, now))
 	require.False(t, due(now.Add(1), time.Time{}))

@@ -25,7 +25,9 @@ type Job struct {
 	Before    Counts    `json:"before"` // the windows' counts when it was made
 
 	Options  JobOptions `json:"options"`
-	Position int64      `json:"position,omitempty"` // how far it has come, in insertion order or as its kind says
+	Position int64      `json:"position,omitempty"` // how far it has come in insertion order
+	After    string     `json:"after,omitempty"`    // how far it has come by id, where its kind goes by that
+	Queries  []JobQuery `json:"queries,omitempty"`  // of a purview job
 	Error    string     `json:"error,omitempty"`    // the last failure, in words; it is tried again
 	Notes    []string   `json:"notes,omitempty"`    // what it could not do or prove, for people
 }
@@ -53,4 +55,15 @@ type Progress struct {
 	Scanned int `json:"scanned"` // events looked at, for jobs over what is stored
 	Changed int `json:"changed"` // of them changed, or with a dry run that would be
 	Counts
+}
+
+// JobQuery is one audit log query of a purview job.
+type JobQuery struct {
+	ID      string    `json:"id"` // "" until it was submitted
+	Start   time.Time `json:"start"`
+	End     time.Time `json:"end"`
+	State   string    `json:"state"`           // waiting, running, read, failed, divided
+	Records int       `json:"records"`         // of the reading that gave most
+	Note    string    `json:"note,omitempty"`  // what it could not prove
+	Tries   int       `json:"tries,omitempty"` // submissions that failed
 }

@@ -61,10 +61,10 @@ type Window struct {
 }
 
 // End is where the window ends, exclusive.
-func (w *Window) End() time.Time { return w.Start.Add(WindowLength) }
+func (w Window) End() time.Time { return w.Start.Add(WindowLength) }
 
 // Due reports whether the window is to be run at the moment now.
-func (w *Window) Due(now time.Time) bool {
+func (w Window) Due(now time.Time) bool {
 	return !w.NextAt.IsZero() && !w.NextAt.After(now) && !w.HeldTill.After(now)
 }
 

@@ -40,6 +40,10 @@ func guessFeed(raw json.RawMessage) audit.Source {
 		return audit.AzureMonitor
 	case has("activityDisplayName"):
 		return audit.EntraDirectory
+	case has("detectedDateTime"):
+		return audit.EntraRisk
+	case has("provisioningSteps"):
+		return audit.EntraProvisioning
 	case has("createdDateTime"):
 		return audit.EntraSignIn
 	case has("activityDateTime"), strings.Contains(string(shape["@odata.type"]), "auditEvent"):

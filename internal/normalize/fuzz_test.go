@@ -15,6 +15,7 @@ import (
 func FuzzNormalize(f *testing.F) {
 	feeds := []audit.Source{
 		audit.M365General, audit.EntraDirectory, audit.EntraSignIn, audit.EntraSignInPrincipal, audit.IntuneAudit,
+		audit.EntraSignInNonInter, audit.EntraSignInManaged, audit.EntraProvisioning, audit.EntraRisk,
 		audit.AzureMonitor, audit.M365DLP, audit.PurviewQuery, audit.M365Exchange, audit.M365SharePoint, audit.M365Entra,
 	}
 	for _, rec := range fixtures(f) {

@@ -37,8 +37,12 @@ func (r *reading) monitor() error {
 		}
 		r.event.Category = category
 		return nil
+	case "provisioninglogs":
+		return r.provisioning()
+	case "userriskevents":
+		return r.riskDetection()
 	}
-	return errors.New("the record's category is none of Azure Monitor's that hold an audit trail: AuditLogs, SignInLogs and its kin")
+	return errors.New("the record's category is none of Azure Monitor's that hold an audit trail: AuditLogs, SignInLogs and its kin, ProvisioningLogs, UserRiskEvents")
 }
 
 // envelopeResult reads the result on the envelope, for records that say none.

@@ -130,6 +130,10 @@ func (r *reading) read() error {
 		return r.directory()
 	case audit.EntraSignIn, audit.EntraSignInNonInter, audit.EntraSignInPrincipal, audit.EntraSignInManaged:
 		return r.signIn()
+	case audit.EntraProvisioning:
+		return r.provisioning()
+	case audit.EntraRisk:
+		return r.riskDetection()
 	case audit.IntuneAudit:
 		return r.intune()
 	case audit.AzureMonitor:

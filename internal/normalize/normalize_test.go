@@ -175,7 +175,7 @@ func TestReasons(t *testing.T) {
 	}
 	_, err := n.Normalize(audit.Record{Source: audit.M365General, Raw: []byte(strings.Repeat(`{"x":`, 10_000) + "1" + strings.Repeat("}", 10_000))})
 	require.EqualError(t, err, "the record is nested deeper than 256 levels")
-	for _, feed := range []audit.Source{audit.EntraSignIn, audit.EntraDirectory, audit.IntuneAudit, audit.AzureMonitor, audit.GraphNotification} {
+	for _, feed := range []audit.Source{audit.EntraSignIn, audit.EntraDirectory, audit.EntraProvisioning, audit.EntraRisk, audit.IntuneAudit, audit.AzureMonitor, audit.GraphNotification} {
 		_, err := n.Normalize(audit.Record{Source: feed, Raw: []byte(`{"id":"xyzzy","title":"xyzzy","createdDateTime":"2025-01-01T00:00:00Z"}`)})
 		require.Error(t, err, feed)
 		require.NotContains(t, err.Error(), "xyzzy")

@@ -27,8 +27,23 @@ func (r *reading) signIn() error {
 	r.signInActor()
 	r.signInContext()
 	r.target(f.str("resourceId"), f.str("resourceDisplayName"), "resource")
+	r.signInFacts()
 	r.signInResult()
 	return nil
+}
+
+// signInFacts takes over what only beta's records and exports say: how the
+// sign-in was proven, and by which of them the token can be followed into the
+// records of the services, which repeat uniqueTokenIdentifier
+// (AppAccessContext.UniqueTokenId of the Management API).
+func (r *reading) signInFacts() {
+	r.given("authenticationRequirement", "incomingTokenType", "clientCredentialType", "authenticationProtocol",
+		"crossTenantAccessType", "servicePrincipalCredentialKeyId", "federatedCredentialId", "uniqueTokenIdentifier")
+	if identity := r.record.get("managedServiceIdentity"); identity.kind() == object {
+		if s := identity.first("associatedResourceId"); s != "" {
+			r.change("managedServiceIdentity", "", s)
+		}
+	}
 }
 
 // signInCategory is the category under which Azure Monitor exports the feed.

@@ -101,7 +101,7 @@ var places = map[string]func(*audit.Event, *Mappings) string{
 	"service":   func(e *audit.Event, _ *Mappings) string { return e.Service },
 	"category":  func(e *audit.Event, _ *Mappings) string { return e.Category },
 	"result":    func(e *audit.Event, _ *Mappings) string { return string(e.Result) },
-	"app":       func(e *audit.Event, _ *Mappings) string { return firstOf(e.Context.AppName, e.Actor.App) },
+	"app":       func(e *audit.Event, _ *Mappings) string { return appName(e) },
 	"ip":        func(e *audit.Event, _ *Mappings) string { return e.Actor.IP },
 	"country":   func(e *audit.Event, _ *Mappings) string { return e.Context.Country },
 	"city":      func(e *audit.Event, _ *Mappings) string { return e.Context.City },
@@ -150,6 +150,17 @@ func changePlace(prop string) func(*audit.Event, *Mappings) string {
 		}
 		return ""
 	}
+}
+
+// appName is the app that it was done with. One that signs in as itself is
+// the actor already; what it signed in to is the resource.
+func appName(e *audit.Event) string {
+	if e.Actor.Type == "app" {
+		if resource := typedTarget(e, "resource"); resource != "" {
+			return resource
+		}
+	}
+	return firstOf(e.Context.AppName, e.Actor.App)
 }
 
 func actorName(e *audit.Event) string {

@@ -80,15 +80,17 @@ type agent struct{ text, browser, short, system, stsSystem string }
 
 // company is everything in the tenant that does not change.
 type company struct {
-	seed     uint64
-	tenant   string
-	staff    []*person
-	groups   []group
-	teams    []group // the groups that have one
-	apps     []app
-	sites    []site
-	policies []pair // id and name of Conditional Access policies
-	objects  map[string]object
+	seed   uint64
+	tenant string
+	staff  []*person
+	groups []group
+	teams  []group // the groups that have one
+	apps   []app
+	// identities are not among apps, of which records draw by number.
+	identities []service
+	sites      []site
+	policies   []pair // id and name of Conditional Access policies
+	objects    map[string]object
 }
 
 type object struct {
@@ -109,6 +111,7 @@ func newCompany(seed uint64, people int) *company {
 	for _, name := range []string{"Halden Expense Bot", "Backup for Microsoft 365", "HR Sync", "Meridian Portal"} {
 		c.install(rng, newID(rng), name)
 	}
+	c.employ()
 	for _, name := range []string{"Require MFA for all users", "Block legacy authentication", "Require compliant device for finance"} {
 		c.policies = append(c.policies, pair{newID(rng), name})
 	}

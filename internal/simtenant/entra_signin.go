@@ -112,6 +112,7 @@ func (m *maker) signedIn(s signIn) {
 	id, correlation := m.newID(), m.newID()
 	m.graphSignIn(s, id, correlation)
 	m.stsLogon(s, id, correlation)
+	m.judged(s, id, correlation)
 }
 
 func (m *maker) graphSignIn(s signIn, id, correlation string) {

@@ -23,13 +23,18 @@ const maxTop = 1000
 func graphRoutes(version string) []route {
 	beta := version == "/beta"
 	list := func(feed, path, role string, limit func(Limits) Rate) route {
-		c := collection{feed: feed, path: path, version: version, role: role, limit: limit, beta: beta}
+		c := collection{feed: feed, path: path, version: version, role: role, limit: limit, beta: beta, top: maxTop, maxTop: maxTop}
+		if feed == RiskDetections { // [riskdetection-list]
+			c.top, c.maxTop = 20, 500
+		}
 		return route{"GET " + version + "/" + path, feed, apiGraph, c.list}
 	}
 	reports := func(l Limits) Rate { return l.Reports }
 	return []route{
 		list(DirectoryAudits, "auditLogs/directoryAudits", RoleAuditLogRead, reports),
 		list(SignIns, "auditLogs/signIns", RoleAuditLogRead, reports),
+		list(Provisioning, "auditLogs/provisioning", RoleAuditLogRead, reports),
+		list(RiskDetections, "identityProtection/riskDetections", RoleRiskRead, func(l Limits) Rate { return l.Risk }),
 		list(IntuneAudits, "deviceManagement/auditEvents", RoleIntuneRead, func(l Limits) Rate { return l.Intune }),
 		{"POST " + version + "/directoryObjects/getByIds", "getByIds", apiGraph, (*Tenant).getByIDs},
 	}
@@ -40,14 +45,18 @@ type collection struct {
 	feed, path, version, role string
 	limit                     func(Limits) Rate
 	beta                      bool
+	top, maxTop               int // of a page: where none is asked for, and at most
 }
 
 // timeProperty is what a collection's records are placed in time by.
 func timeProperty(feed string) string {
-	if feed == SignIns {
-		return "createdDateTime"
+	switch feed {
+	case DirectoryAudits, IntuneAudits, Provisioning:
+		return "activityDateTime"
+	case RiskDetections:
+		return "detectedDateTime"
 	}
-	return "activityDateTime"
+	return "createdDateTime"
 }
 
 func (c collection) list(t *Tenant, w http.ResponseWriter, r *http.Request) error {
@@ -66,6 +75,11 @@ func (c collection) list(t *Tenant, w http.ResponseWriter, r *http.Request) erro
 		return err
 	}
 	records, more := q.page(t)
+	if c.feed == RiskDetections && t.p1 {
+		for i := range records {
+			records[i].Body = limited(records[i].Body)
+		}
+	}
 	return c.write(t, w, r, q, records, more)
 }
 
@@ -97,12 +111,18 @@ func (t *Tenant) graphGrant(r *http.Request) (grant, error) {
 
 func (c collection) permit(t *Tenant, r *http.Request, g grant) error {
 	if !slices.Contains(g.roles, c.role) {
-		if c.feed == IntuneAudits {
+		switch c.feed {
+		case RiskDetections:
+			return t.graphRefusal(r, http.StatusForbidden, "Forbidden", "You cannot perform the requested operation, required scopes are missing in the token.")
+		case IntuneAudits:
 			return t.graphRefusal(r, http.StatusForbidden, "Forbidden", "Application is not authorized to perform this operation. Application must have one of the following scopes: "+c.role)
 		}
 		return t.graphRefusal(r, http.StatusForbidden, "Authentication_MSGraphPermissionMissing", "Calling principal does not have required MSGraph permissions "+c.role)
 	}
-	if c.feed == SignIns && t.free {
+	if c.feed == RiskDetections && t.free {
+		return t.graphRefusal(r, http.StatusForbidden, "Forbidden", "Your tenant is not licensed for this feature.")
+	}
+	if (c.feed == SignIns || c.feed == Provisioning) && t.free {
 		return t.graphRefusal(r, http.StatusForbidden, "Authentication_RequestFromNonPremiumTenantOrB2CTenant", "Neither tenant is B2C or tenant doesn't have premium license")
 	}
 	return nil
@@ -110,7 +130,7 @@ func (c collection) permit(t *Tenant, r *http.Request, g grant) error {
 
 // query is one request for a page.
 type query struct {
-	feed   string
+	feeds  []string
 	filter filter
 	asc    bool
 	top    int
@@ -125,11 +145,14 @@ func (c collection) query(t *Tenant, r *http.Request) (query, error) {
 	if err != nil {
 		return bad("The query string is malformed.")
 	}
-	q := query{feed: c.feed, top: maxTop}
+	q := query{feeds: []string{c.feed}, top: c.top}
 	for name := range values {
 		if err := q.read(c, name, values.Get(name)); err != nil {
 			return bad(err.Error())
 		}
+	}
+	if c.beta && c.feed == SignIns {
+		q.feeds, q.filter = signInFeeds(q.filter)
 	}
 	return q, nil
 }
@@ -142,7 +165,7 @@ func (q *query) read(c collection, name, value string) (err error) {
 	case "$orderby":
 		q.asc, err = parseOrder(c.feed, value)
 	case "$top":
-		q.top, err = parseTop(value)
+		q.top, err = parseTopOf(value, c.maxTop)
 	case "$skiptoken":
 		q.after, err = parsePosition(value)
 	default:
@@ -165,13 +188,15 @@ func parseOrder(feed, value string) (asc bool, err error) {
 	return false, fmt.Errorf("invalid $orderby: '%s'", value)
 }
 
-func parseTop(value string) (int, error) {
+func parseTop(value string) (int, error) { return parseTopOf(value, maxTop) }
+
+func parseTopOf(value string, most int) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 {
 		return 0, fmt.Errorf("invalid value '%s' for $top query option found. The $top query option requires a positive integer value", value)
 	}
-	if n > maxTop {
-		return 0, fmt.Errorf("the limit of '%d' for Top query has been exceeded. The value from the incoming request is '%d'", maxTop, n)
+	if n > most {
+		return 0, fmt.Errorf("the limit of '%d' for Top query has been exceeded. The value from the incoming request is '%d'", most, n)
 	}
 	return n, nil
 }

@@ -24,7 +24,7 @@ type test struct {
 }
 
 // filterable are the properties that the references list for each collection.
-// [directoryaudit-list, signin-list, intune-auditing-auditevent]
+// [directoryaudit-list, signin-list, provisioningObjectSummary, riskdetection-list, intune-auditing-auditevent]
 var filterable = map[string][]string{
 	DirectoryAudits: {
 		"id", "category", "correlationId", "result", "activityDisplayName", "loggedByService", "operationType",
@@ -36,6 +36,14 @@ var filterable = map[string][]string{
 		"clientAppUsed", "conditionalAccessStatus", "correlationId", "isInteractive", "riskDetail", "riskState",
 		"riskLevelAggregated", "riskLevelDuringSignIn", "resourceDisplayName", "resourceId",
 		"status/errorCode", "location/city", "location/state", "location/countryOrRegion",
+	},
+	Provisioning: {
+		"id", "jobId", "cycleId", "changeId", "initiatedBy/id", "initiatedBy/displayName", "servicePrincipal/id",
+		"servicePrincipal/displayName", "sourceIdentity/id", "sourceIdentity/displayName", "targetIdentity/id",
+		"targetIdentity/displayName", "provisioningStatusInfo/status",
+	},
+	RiskDetections: {
+		"id", "riskEventType", "riskLevel", "riskState", "riskDetail", "detectionTimingType", "userId", "userDisplayName", "userPrincipalName",
 	},
 	IntuneAudits: {
 		"id", "displayName", "componentName", "activity", "activityType", "activityOperationType", "activityResult",
@@ -149,6 +157,9 @@ func (p *filterParser) timeBound() error {
 		return p.unexpected()
 	}
 	at := lit.at.Truncate(tick)
+	if !slices.Contains(timeOperators(p.feed), op.text) {
+		return fmt.Errorf("invalid filter clause: operator '%s' is not supported on '%s'", op.text, timeProperty(p.feed))
+	}
 	switch op.text {
 	case "ge":
 		p.out.atLeast(at)
@@ -161,10 +172,16 @@ func (p *filterParser) timeBound() error {
 	case "eq":
 		p.out.atLeast(at)
 		p.out.before(at.Add(tick))
-	default:
-		return fmt.Errorf("invalid filter clause: operator '%s' is not supported on '%s'", op.text, timeProperty(p.feed))
 	}
 	return nil
+}
+
+// timeOperators are the comparisons with a time that a collection takes.
+func timeOperators(feed string) []string {
+	if feed == Provisioning { // [provisioningObjectSummary-list]
+		return []string{"eq", "gt", "lt"}
+	}
+	return []string{"eq", "ge", "gt", "le", "lt"}
 }
 
 func (f *filter) atLeast(at time.Time) { f.from = later(f.from, at) }

@@ -56,7 +56,10 @@ const scan = 12 * time.Hour
 // page returns the records of a page and whether there are more.
 func (q query) page(t *Tenant) (records []record, more bool) {
 	now := t.now().UTC()
-	from, to := now.Add(-t.retention(q.feed)), now.Add(tick)
+	from, to := now, now.Add(tick)
+	for _, feed := range q.feeds { // kinds of one collection are kept alike
+		from = now.Add(-t.retention(feed))
+	}
 	if q.filter.from.After(from) {
 		from = q.filter.from
 	}
@@ -93,7 +96,10 @@ func (p *position) narrow(from, to time.Time, asc bool) (time.Time, time.Time) {
 
 // slice returns what of a span belongs to the answer, in its order.
 func (q query) slice(t *Tenant, from, to, now time.Time) []record {
-	list := t.records.occurred(q.feed, from, to, now)
+	var list []record
+	for _, feed := range q.feeds {
+		list = append(list, t.records.occurred(feed, from, to, now)...)
+	}
 	list = slices.DeleteFunc(list, func(r record) bool { return !q.wants(&r) })
 	slices.SortFunc(list, func(a, b record) int {
 		c := positionOf(&a).compare(positionOf(&b))

@@ -1,6 +1,8 @@
 package simtenant
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -16,7 +18,10 @@ import (
 // testEpoch is a Tuesday evening.
 var testEpoch = time.Date(2026, 11, 24, 20, 17, 31, 0, time.UTC)
 
-var everyFeed = []string{DirectoryAudits, SignIns, IntuneAudits, AuditAzureAD, AuditExchange, AuditSharePoint, AuditGeneral, DLPAll}
+// demoFeeds are what a tenant with the usual settings is asked for.
+var demoFeeds = []string{DirectoryAudits, SignIns, IntuneAudits, AuditAzureAD, AuditExchange, AuditSharePoint, AuditGeneral, DLPAll}
+
+var everyFeed = Feeds()
 
 func weekOf(h *history, feed string) []record {
 	return h.published(feed, h.epoch.Add(-7*24*time.Hour), h.epoch)
@@ -39,6 +44,19 @@ func TestHistoryIsAFunctionOfSeedAndEpoch(t *testing.T) {
 			require.Equal(t, straight.published(feed, from, from.Add(time.Hour)), got[fmt.Sprint(feed, i)], "%s hour %d", feed, i)
 		}
 	}
+}
+
+// TestAnUpgradeFindsTheSameTenant: seed and epoch of a demo lie on people's
+// disks beside a store full of its records. What is added to the generators
+// must leave these as they are; a change that cannot is a new digest here.
+func TestAnUpgradeFindsTheSameTenant(t *testing.T) {
+	h, sum := newHistory(7, testEpoch, 40), sha256.New()
+	for _, feed := range demoFeeds {
+		for _, r := range h.published(feed, testEpoch.Add(-6*24*time.Hour), testEpoch) {
+			fmt.Fprintln(sum, feed, r.ID, r.At.UnixNano(), r.Published.UnixNano())
+		}
+	}
+	require.Equal(t, "3d2b51aadbc51ca9", hex.EncodeToString(sum.Sum(nil)[:8]))
 }
 
 func TestHistoryOfAnotherSeedIsAnother(t *testing.T) {
@@ -116,7 +134,7 @@ func TestNothingHappensBeforeTheTenantExists(t *testing.T) {
 func TestVolume(t *testing.T) {
 	perDay := func(people int) int {
 		h, n := newHistory(5, testEpoch, people), 0
-		for _, feed := range everyFeed {
+		for _, feed := range demoFeeds {
 			n += len(weekOf(h, feed))
 		}
 		return n / 7
@@ -159,7 +177,7 @@ func TestLags(t *testing.T) {
 			switch feed {
 			case DirectoryAudits:
 				require.LessOrEqual(t, lag, 6*time.Minute)
-			case SignIns, IntuneAudits:
+			case SignIns, IntuneAudits, NonInteractiveSignIns, ServicePrincipalSignIns, ManagedIdentitySignIns, Provisioning, RiskDetections:
 				require.LessOrEqual(t, lag, 15*time.Minute)
 			}
 		}
@@ -199,7 +217,7 @@ func TestARepeatIsTheSameRecordInAnotherOrder(t *testing.T) {
 func TestAnHoursRecordsLieInIt(t *testing.T) {
 	c := newCompany(5, 3000)
 	hour := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
-	for _, w := range append(slices.Clone(promptWork), stragglers) {
+	for _, w := range slices.Concat(promptWork, quietWork, []*work{stragglers}) {
 		for _, list := range w.make(c, testEpoch, hour) {
 			for _, r := range list {
 				require.Equal(t, hour, r.At.Truncate(time.Hour), "%s", r.Body)

@@ -23,14 +23,25 @@ const stragglerPart = 0.03
 
 var (
 	directoryWork  = &work{"directory", []string{DirectoryAudits, AuditAzureAD}, promptLag, (*maker).directory}
-	signInWork     = &work{"signins", []string{SignIns, AuditAzureAD}, promptLag, (*maker).signIns}
+	signInWork     = &work{"signins", []string{SignIns, AuditAzureAD, RiskDetections}, promptLag, (*maker).signIns}
 	intuneWork     = &work{"intune", []string{IntuneAudits}, promptLag, (*maker).intune}
 	exchangeWork   = &work{"exchange", []string{AuditExchange}, promptLag, (*maker).exchange}
 	sharePointWork = &work{"sharepoint", []string{AuditSharePoint}, promptLag, (*maker).sharePoint}
 	generalWork    = &work{"general", []string{AuditGeneral}, promptLag, (*maker).general}
 	dlpWork        = &work{"dlp", []string{DLPAll}, promptLag, (*maker).dlp}
-	stragglers     = &work{"stragglers", []string{DirectoryAudits, SignIns, IntuneAudits, AuditAzureAD, AuditExchange, AuditSharePoint, AuditGeneral, DLPAll}, stragglerLag, straggle}
+	stragglers     = &work{"stragglers", []string{DirectoryAudits, SignIns, IntuneAudits, AuditAzureAD, AuditExchange, AuditSharePoint, AuditGeneral, DLPAll, RiskDetections}, stragglerLag, straggle}
 )
+
+// quietWork is the workloads of feeds that are read only where they are asked
+// for. They are apart from promptWork because stragglers draws for all of that
+// from one generator: what is added there changes every late record.
+var quietWork = []*work{
+	{"noninteractive", []string{NonInteractiveSignIns}, promptLag, (*maker).nonInteractive},
+	{"principals", []string{ServicePrincipalSignIns}, promptLag, (*maker).principals},
+	{"managed", []string{ManagedIdentitySignIns}, promptLag, (*maker).managed},
+	{"provisioning", []string{Provisioning}, promptLag, (*maker).provision},
+	{"risk", []string{RiskDetections}, promptLag, (*maker).risk},
+}
 
 // promptWork is the workloads whose records are published soon, and once.
 var promptWork = []*work{directoryWork, signInWork, intuneWork, exchangeWork, sharePointWork, generalWork, dlpWork}
@@ -38,7 +49,7 @@ var promptWork = []*work{directoryWork, signInWork, intuneWork, exchangeWork, sh
 // worksOf returns the workloads that write to a feed.
 func worksOf(feed string) []*work {
 	var out []*work
-	for _, w := range append(promptWork[:len(promptWork):len(promptWork)], stragglers) {
+	for _, w := range slices.Concat(promptWork, quietWork, []*work{stragglers}) {
 		if slices.Contains(w.feeds, feed) {
 			out = append(out, w)
 		}

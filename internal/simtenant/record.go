@@ -9,11 +9,18 @@ import (
 )
 
 // Feeds of the wire: collections of Graph and content types of the Management
-// Activity API. Their texts are the ones that stand in addresses.
+// Activity API. Their texts are the ones that stand in addresses, but for the
+// kinds of sign-ins, which share one.
 const (
 	DirectoryAudits = "directoryAudits"
 	SignIns         = "signIns"
 	IntuneAudits    = "auditEvents"
+
+	NonInteractiveSignIns   = "nonInteractiveUserSignIns" // these three are parts of beta's signIns
+	ServicePrincipalSignIns = "servicePrincipalSignIns"
+	ManagedIdentitySignIns  = "managedIdentitySignIns"
+	Provisioning            = "provisioning"
+	RiskDetections          = "riskDetections"
 
 	AuditAzureAD    = "Audit.AzureActiveDirectory"
 	AuditExchange   = "Audit.Exchange"

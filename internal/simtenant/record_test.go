@@ -2,6 +2,7 @@ package simtenant
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -15,8 +16,26 @@ import (
 var mandatory = map[string][]string{
 	DirectoryAudits: {"id", "category", "correlationId", "result", "activityDisplayName", "activityDateTime", "loggedByService", "operationType", "initiatedBy", "targetResources", "additionalDetails"},
 	SignIns:         {"id", "createdDateTime", "userDisplayName", "userPrincipalName", "userId", "appId", "appDisplayName", "ipAddress", "status", "deviceDetail", "location", "conditionalAccessStatus"},
-	IntuneAudits:    {"id", "displayName", "componentName", "actor", "activity", "activityDateTime", "activityType", "activityOperationType", "activityResult", "correlationId", "resources", "category"},
-	"management":    {"RecordType", "CreationTime", "Operation", "OrganizationId", "UserType", "UserKey", "Workload", "UserId", "Version"},
+	NonInteractiveSignIns: {
+		"id", "createdDateTime", "userId", "userPrincipalName", "appId", "isInteractive", "signInEventTypes", "incomingTokenType",
+		"authenticationRequirement", "uniqueTokenIdentifier", "resourceDisplayName", "resourceId", "status", "deviceDetail", "location",
+	},
+	ServicePrincipalSignIns: {
+		"id", "createdDateTime", "servicePrincipalId", "servicePrincipalName", "appId", "signInEventTypes", "clientCredentialType",
+		"servicePrincipalCredentialKeyId", "uniqueTokenIdentifier", "resourceDisplayName", "resourceId", "status",
+	},
+	ManagedIdentitySignIns: {"id", "createdDateTime", "servicePrincipalId", "servicePrincipalName", "signInEventTypes", "managedServiceIdentity", "resourceDisplayName", "status"},
+	Provisioning: {
+		"id", "activityDateTime", "tenantId", "jobId", "cycleId", "changeId", "provisioningAction", "durationInMilliseconds", "sourceSystem",
+		"targetSystem", "initiatedBy", "servicePrincipal", "sourceIdentity", "targetIdentity", "provisioningStatusInfo", "provisioningSteps", "modifiedProperties",
+	},
+	RiskDetections: {
+		"id", "requestId", "correlationId", "riskEventType", "riskState", "riskLevel", "riskDetail", "source", "detectionTimingType", "activity",
+		"tokenIssuerType", "ipAddress", "location", "activityDateTime", "detectedDateTime", "lastUpdatedDateTime", "userId", "userDisplayName",
+		"userPrincipalName", "additionalInfo",
+	},
+	IntuneAudits: {"id", "displayName", "componentName", "actor", "activity", "activityDateTime", "activityType", "activityOperationType", "activityResult", "correlationId", "resources", "category"},
+	"management": {"RecordType", "CreationTime", "Operation", "OrganizationId", "UserType", "UserKey", "Workload", "UserId", "Version"},
 }
 
 func TestRecordsHaveTheShapeOfTheirFeed(t *testing.T) {
@@ -26,8 +45,8 @@ func TestRecordsHaveTheShapeOfTheirFeed(t *testing.T) {
 			var body map[string]any
 			require.NoError(t, json.Unmarshal(r.Body, &body), "%s", r.Body)
 			require.Equal(t, feed, r.Feed)
-			switch feed {
-			case DirectoryAudits, SignIns, IntuneAudits:
+			switch {
+			case slices.Contains(graphFeeds, feed):
 				requireFields(t, body, mandatory[feed])
 				require.Equal(t, r.ID, body["id"])
 			default:
@@ -57,8 +76,12 @@ func timeIn(t *testing.T, feed string, body map[string]any) time.Time {
 	t.Helper()
 	field, layout := "CreationTime", managementLayout
 	switch feed {
-	case SignIns:
+	case SignIns, NonInteractiveSignIns, ServicePrincipalSignIns, ManagedIdentitySignIns:
 		field, layout = "createdDateTime", secondsLayout
+	case Provisioning:
+		field, layout = "activityDateTime", secondsLayout
+	case RiskDetections:
+		field, layout = "detectedDateTime", graphLayout
 	case DirectoryAudits, IntuneAudits:
 		field, layout = "activityDateTime", graphLayout
 	}

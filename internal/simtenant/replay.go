@@ -81,7 +81,7 @@ type replay struct {
 // published two slots before now, so that a blob holds them at once; their
 // bytes are untouched. Records of Graph are moved by whole days, to the last
 // day on which none of them lies in the future.
-func openReplay(path string, now time.Time, slot, keeps time.Duration) (*replay, error) {
+func openReplay(path string, now time.Time, slot time.Duration, keeps func(feed string) time.Duration) (*replay, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("replay: %w", err)
@@ -169,7 +169,7 @@ func (p *replay) take(number int, line []byte, published time.Time) {
 }
 
 // shift moves the records of Graph by whole days to the present.
-func (p *replay) shift(now time.Time, keeps time.Duration) {
+func (p *replay) shift(now time.Time, keeps func(feed string) time.Duration) {
 	var newest time.Time
 	for _, feed := range graphFeeds {
 		for _, r := range p.feeds[feed] {
@@ -192,7 +192,7 @@ func (p *replay) shift(now time.Time, keeps time.Duration) {
 			r.At = r.At.AddDate(0, 0, days)
 			r.Published = r.At
 			switch {
-			case feed != IntuneAudits && now.Sub(r.At) > keeps:
+			case feed != IntuneAudits && now.Sub(r.At) > keeps(feed):
 				p.report.TooOld++
 			case p.report.Oldest.IsZero() || r.At.Before(p.report.Oldest):
 				p.report.Oldest = r.At

@@ -31,6 +31,12 @@ type shape struct {
 	ComponentName       string          `json:"componentName"`
 	Actor               json.RawMessage `json:"actor"`
 	GraphID             any             `json:"id"`
+
+	SignInEventTypes   []string `json:"signInEventTypes"`
+	ProvisioningAction string   `json:"provisioningAction"`
+	JobID              string   `json:"jobId"`
+	RiskEventType      string   `json:"riskEventType"`
+	DetectedDateTime   string   `json:"detectedDateTime"`
 }
 
 // keysOf reads the shape of an object. Keys differ by case alone ("Id" and
@@ -47,7 +53,8 @@ func keysOf(line []byte) (shape, error) {
 		"Operation": &s.Operation, "Id": &s.ManagementID, "activityDateTime": &s.ActivityDateTime,
 		"activityDisplayName": &s.ActivityDisplayName, "createdDateTime": &s.CreatedDateTime, "appDisplayName": &s.AppDisplayName,
 		"userPrincipalName": &s.UserPrincipalName, "activityOperationType": &s.OperationType, "componentName": &s.ComponentName,
-		"id": &s.GraphID,
+		"id": &s.GraphID, "signInEventTypes": &s.SignInEventTypes, "provisioningAction": &s.ProvisioningAction, "jobId": &s.JobID,
+		"riskEventType": &s.RiskEventType, "detectedDateTime": &s.DetectedDateTime,
 	} {
 		if raw, ok := fields[key]; ok {
 			_ = json.Unmarshal(raw, to) // of another kind it does not tell a feed
@@ -95,7 +102,11 @@ func classify(line []byte) (r record, placed bool, err error) {
 
 // envelopes are the categories of Azure Monitor whose properties are records
 // of the feeds that are served.
-var envelopes = map[string]string{"AuditLogs": DirectoryAudits, "SignInLogs": SignIns}
+var envelopes = map[string]string{
+	"AuditLogs": DirectoryAudits, "SignInLogs": SignIns, "NonInteractiveUserSignInLogs": NonInteractiveSignIns,
+	"ServicePrincipalSignInLogs": ServicePrincipalSignIns, "ManagedIdentitySignInLogs": ManagedIdentitySignIns,
+	"ProvisioningLogs": Provisioning, "UserRiskEvents": RiskDetections,
+}
 
 // envelopeFeed is the feed of the record in an envelope of Azure Monitor.
 func envelopeFeed(s shape) (string, error) {
@@ -150,9 +161,12 @@ func graphRecord(line []byte, s shape, feed string) (record, error) {
 	if feed == "" {
 		feed = graphFeedOf(s)
 	}
-	when := s.ActivityDateTime
-	if feed == SignIns {
-		when = s.CreatedDateTime
+	when := s.CreatedDateTime
+	switch timeProperty(feed) {
+	case "activityDateTime":
+		when = s.ActivityDateTime
+	case "detectedDateTime":
+		when = s.DetectedDateTime
 	}
 	if feed == "" || when == "" {
 		return record{}, errors.New("not an audit record of a feed that is served")
@@ -168,14 +182,31 @@ func graphRecord(line []byte, s shape, feed string) (record, error) {
 
 func graphFeedOf(s shape) string {
 	switch {
+	case s.DetectedDateTime != "" && s.RiskEventType != "":
+		return RiskDetections
+	case s.ActivityDateTime != "" && s.ProvisioningAction != "" && s.JobID != "":
+		return Provisioning
 	case s.ActivityDateTime != "" && (s.OperationType != "" || s.ComponentName != "") && isObject(s.Actor):
 		return IntuneAudits
 	case s.ActivityDateTime != "" && s.ActivityDisplayName != "":
 		return DirectoryAudits
 	case s.CreatedDateTime != "" && (s.AppDisplayName != "" || s.UserPrincipalName != "") && isObject(s.Status):
-		return SignIns
+		return signInFeed(s.SignInEventTypes)
+	case s.CreatedDateTime != "" && len(s.SignInEventTypes) > 0: // of an application: no user, maybe no name
+		return signInFeed(s.SignInEventTypes)
 	}
 	return ""
+}
+
+// signInFeed is the feed of a sign-in that says of which kind it is; v1.0's do
+// not, and are interactive.
+func signInFeed(types []string) string {
+	for _, kind := range types {
+		if feed := kinds[kind]; feed != "" {
+			return feed
+		}
+	}
+	return SignIns
 }
 
 // shiftTimes moves the times in a record by days: texts that begin with a date

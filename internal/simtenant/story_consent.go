@@ -82,6 +82,8 @@ func (m *maker) granted(at time.Time, admin *person, ip string, bad app) {
 func (m *maker) readByApp(bad app) {
 	for hour := 16; hour <= 46; hour += 2 {
 		at := m.on(-2, hour, 3)
+		id := m.derivedID("sign-in", bad.id, at.String())
+		m.principalSignedIn(at.Add(-30*time.Second), service{app: bad, ip: attackerIP(77)}, id, m.derivedID(id), "clientSecret", 0)
 		for i, n := range []int{financeChief, financeChief, globalAdmin, personnelPartner, payableClerk} {
 			m.mailbox(mail{
 				at: at.Add(time.Duration(i) * 20 * time.Second), operation: "MailItemsAccessed", kind: 50, owner: m.staff[n], app: bad, appOnly: true,

@@ -91,6 +91,7 @@ func (m *maker) closed(at time.Time, leaver *person) {
 		by: admin, ip: ip,
 		targets: []target{userTarget(leaver, change{"Group.ObjectID", g.id, ""}, change{"Group.DisplayName", g.name, ""}), groupTarget(g)},
 	})
+	m.deprovisioned(at.Add(25*time.Minute), leaver)
 	wipe := deviceAdmin{at: at.Add(10 * time.Minute), who: m.staff[endpointAdmin], activity: "wipe ManagedDevice", kind: "wipe ManagedDevice", operation: "Action"}
 	wipe.on(leaver.device)
 	wipe.changes = []change{{"KeepEnrollmentData", "", "False"}, {"KeepUserData", "", "False"}}

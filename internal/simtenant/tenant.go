@@ -14,7 +14,10 @@ import (
 var contentTypes = []string{AuditAzureAD, AuditExchange, AuditSharePoint, AuditGeneral, DLPAll}
 
 // graphFeeds are the feeds of Microsoft Graph.
-var graphFeeds = []string{DirectoryAudits, SignIns, IntuneAudits}
+var graphFeeds = []string{
+	DirectoryAudits, SignIns, IntuneAudits,
+	NonInteractiveSignIns, ServicePrincipalSignIns, ManagedIdentitySignIns, Provisioning, RiskDetections,
+}
 
 // Feeds returns the names of all feeds: those of Graph, then the content types
 // of the Management Activity API. Truth is asked by these names.
@@ -32,7 +35,8 @@ type Options struct {
 
 	Roles        []string      // application permissions of the client; nil: all that the feeds need
 	ClientSecret string        // default: made from the seed
-	Free         bool          // a tenant without Entra ID P1: no sign-ins, seven days of directory audits
+	Free         bool          // a tenant without Entra ID P1: no sign-ins, provisioning and risk, seven days of directory audits
+	P1           bool          // a tenant with P1 and without P2: premium risk detections are "generic"
 	PageSize     int           // blobs on a page of content; default 200
 	BlobSlot     time.Duration // how long publications are gathered into one blob; default 5 min, whole seconds
 	Wire         Wire
@@ -60,7 +64,7 @@ type Tenant struct {
 	now          func() time.Time
 	clientID     string
 	clientSecret string
-	free         bool
+	free, p1     bool
 	pageSize     int
 	slot         time.Duration
 	webhooks     *http.Client
@@ -68,6 +72,7 @@ type Tenant struct {
 	faults       *Faults
 	calls        callLog
 	throttles    throttles
+	purview      purview
 
 	mu            sync.Mutex // guards what follows
 	wire          Wire
@@ -89,7 +94,7 @@ func New(o Options) (*Tenant, error) {
 	h := newHistory(o.Seed, o.Epoch, o.People)
 	rng := rand.New(rand.NewPCG(o.Seed, 0x636c69656e74))
 	t := &Tenant{
-		records: h, history: h, now: o.Now, key: key, free: o.Free,
+		records: h, history: h, now: o.Now, key: key, free: o.Free, p1: o.P1,
 		clientID: newID(rng), clientSecret: "sim~" + mailKey(rng, 34),
 		pageSize: o.PageSize, slot: o.BlobSlot, webhooks: o.Webhooks, roles: o.Roles, wire: o.Wire,
 		subscriptions: map[string]*subscription{},
@@ -100,7 +105,7 @@ func New(o Options) (*Tenant, error) {
 	t.faults = &Faults{tenant: t}
 	t.throttles.set(o.Limits)
 	if o.Replay != "" {
-		if t.replay, err = openReplay(o.Replay, t.now().UTC(), t.slot, t.retention(DirectoryAudits)); err != nil {
+		if t.replay, err = openReplay(o.Replay, t.now().UTC(), t.slot, t.retention); err != nil {
 			return nil, err
 		}
 		t.records = t.replay
@@ -169,6 +174,8 @@ func (t *Tenant) retention(feed string) time.Duration {
 	switch {
 	case feed == IntuneAudits:
 		return 365 * 24 * time.Hour
+	case feed == RiskDetections && !t.p1:
+		return 90 * 24 * time.Hour
 	case t.free:
 		return 7 * 24 * time.Hour
 	}
@@ -194,7 +201,7 @@ const (
 
 func (t *Tenant) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, list := range [][]route{entraRoutes, graphRoutes("/v1.0"), graphRoutes("/beta"), managementRoutes("/api/v1.0"), managementRoutes("/api/v1")} {
+	for _, list := range [][]route{entraRoutes, graphRoutes("/v1.0"), graphRoutes("/beta"), purviewRoutes("/v1.0"), purviewRoutes("/beta"), managementRoutes("/api/v1.0"), managementRoutes("/api/v1")} {
 		for _, rt := range list {
 			mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { t.serve(rt, w, r) })
 		}

@@ -34,7 +34,7 @@ type callLog struct {
 }
 
 // Calls returns the counters of an endpoint: "token", "discovery", "keys",
-// "directoryAudits", "signIns", "auditEvents", "getByIds", "start", "stop",
+// "directoryAudits", "signIns", "provisioning", "riskDetections", "auditEvents", "getByIds", "start", "stop",
 // "list", "content", "blob", "notifications", "dlpSensitiveTypes", "other".
 func (t *Tenant) Calls(endpoint string) Calls {
 	t.calls.mu.Lock()

@@ -18,15 +18,17 @@ import (
 type Identity struct {
 	Seed  uint64    `json:"seed"`
 	Epoch time.Time `json:"epoch"`
+	// People is the size of the company; 0 is New's default.
+	People int `json:"people,omitempty"`
 }
 
 // maxIdentity bounds what is read of an identity file, in bytes.
 const maxIdentity = 4 << 10
 
 // LoadOrCreateIdentity reads the identity in a file. Where there is no file it
-// makes an identity with a random seed and the epoch now, and writes it so that
-// a crash leaves either the whole file or none.
-func LoadOrCreateIdentity(path string, now time.Time) (Identity, error) {
+// makes an identity with a random seed, the epoch now and so many people, and
+// writes it so that a crash leaves either the whole file or none.
+func LoadOrCreateIdentity(path string, now time.Time, people int) (Identity, error) {
 	id, err := readIdentity(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return id, err
@@ -36,7 +38,7 @@ func LoadOrCreateIdentity(path string, now time.Time) (Identity, error) {
 		return Identity{}, fmt.Errorf("make a tenant: %w", err)
 	}
 	// 52 bits, which every reader of JSON keeps exactly.
-	id = Identity{Seed: binary.LittleEndian.Uint64(seed[:]) >> 12, Epoch: now.UTC().Truncate(time.Second)}
+	id = Identity{Seed: binary.LittleEndian.Uint64(seed[:]) >> 12, Epoch: now.UTC().Truncate(time.Second), People: people}
 	body, err := json.MarshalIndent(id, "", "  ")
 	if err != nil {
 		return Identity{}, fmt.Errorf("write the tenant's identity: %w", err)

@@ -322,12 +322,12 @@ func TestWeekInABubble(t *testing.T) {
 
 func TestSameTenantAfterRestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "demo", "tenant.json")
-	id, err := LoadOrCreateIdentity(path, noon)
+	id, err := LoadOrCreateIdentity(path, noon, 30)
 	require.NoError(t, err)
-	again, err := LoadOrCreateIdentity(path, noon.Add(time.Hour))
+	again, err := LoadOrCreateIdentity(path, noon.Add(time.Hour), 99)
 	require.NoError(t, err)
 	require.Equal(t, id, again)
-	other, err := LoadOrCreateIdentity(filepath.Join(t.TempDir(), "t.json"), noon)
+	other, err := LoadOrCreateIdentity(filepath.Join(t.TempDir(), "t.json"), noon, 30)
 	require.NoError(t, err)
 	require.NotEqual(t, id.Seed, other.Seed)
 
@@ -343,7 +343,7 @@ func TestBrokenIdentity(t *testing.T) {
 	for _, body := range []string{"", "{", `{"seed":1}`, `{"seed":"x","epoch":"2026-01-01T00:00:00Z"}`} {
 		path := filepath.Join(t.TempDir(), "t.json")
 		require.NoError(t, writeFile(path, []byte(body), 0o600))
-		_, err := LoadOrCreateIdentity(path, noon)
+		_, err := LoadOrCreateIdentity(path, noon, 30)
 		require.ErrorContains(t, err, path)
 	}
 }

@@ -12,6 +12,7 @@ import (
 // not limit.
 type Limits struct {
 	Reports    Rate // Graph's auditLogs, per app and tenant
+	Risk       Rate // Graph's identityProtection, per tenant
 	Intune     Rate // Graph's deviceManagement/auditEvents, per app and tenant
 	Directory  Rate // Graph's getByIds, per app and tenant
 	Management Rate // Management Activity API, per tenant
@@ -24,12 +25,13 @@ type Rate struct {
 }
 
 // DocumentedLimits returns what Microsoft documents for one app in a small
-// tenant: reports 5 in 10 s, Intune 1,000 in 20 s, getByIds 3 of 3,500 resource
+// tenant: reports 5 in 10 s, identityProtection 1 in a second, Intune 1,000 in 20 s, getByIds 3 of 3,500 resource
 // units in 10 s, Management Activity API 2,000 in a minute. [Graph
 // throttling-limits; Office 365 Management Activity API reference]
 func DocumentedLimits() Limits {
 	return Limits{
 		Reports:    Rate{5, 10 * time.Second},
+		Risk:       Rate{1, time.Second},
 		Intune:     Rate{1000, 20 * time.Second},
 		Directory:  Rate{3500 / 3, 10 * time.Second},
 		Management: Rate{2000, time.Minute},
@@ -80,9 +82,14 @@ func (t *Tenant) throttle(r *http.Request, scope string, of func(Limits) Rate, a
 	no := t.graphThrottled(r)
 	no.header.Set("x-ms-throttle-scope", "Tenant_Application/ReadWrite/"+app+"/"+t.TenantID())
 	no.header.Set("x-ms-throttle-information", "ResourceUnitLimitExceeded")
-	t.sayWhen(no, wait)
+	if scope != riskScope { // documented to answer without Retry-After
+		t.sayWhen(no, wait)
+	}
 	return no
 }
+
+// riskScope is the limit that identityProtection has for itself.
+const riskScope = "identityProtection"
 
 // throttleManagement refuses a request of the Management API. The limit is the
 // tenant's, whoever asks.

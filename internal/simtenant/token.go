@@ -19,6 +19,7 @@ const (
 	RoleAuditLogRead      = "AuditLog.Read.All"
 	RoleDirectoryRead     = "Directory.Read.All"
 	RoleIntuneRead        = "DeviceManagementApps.Read.All"
+	RoleRiskRead          = "IdentityRiskEvent.Read.All"
 	RoleActivityFeedRead  = "ActivityFeed.Read"
 	RoleActivityFeedDLP   = "ActivityFeed.ReadDlp"
 	activityFeedNamespace = "ActivityFeed."
@@ -26,7 +27,7 @@ const (
 
 // AllRoles returns all permissions that the feeds need.
 func AllRoles() []string {
-	return []string{RoleAuditLogRead, RoleDirectoryRead, RoleIntuneRead, RoleActivityFeedRead, RoleActivityFeedDLP}
+	return []string{RoleAuditLogRead, RoleDirectoryRead, RoleIntuneRead, RoleRiskRead, RoleAuditLogsQuery, RoleActivityFeedRead, RoleActivityFeedDLP}
 }
 
 // tokenLife is what Entra answers as expires_in, in seconds.

@@ -53,7 +53,7 @@ func TestTokens(t *testing.T) {
 	require.EqualValues(t, 3599, v2["expires_in"])
 	claims = c.claimsOf(v2["access_token"].(string))
 	require.Equal(t, "https://graph.microsoft.com", claims["aud"])
-	require.Equal(t, []any{RoleAuditLogRead, RoleDirectoryRead, RoleIntuneRead}, claims["roles"])
+	require.Equal(t, []any{RoleAuditLogRead, RoleDirectoryRead, RoleIntuneRead, RoleRiskRead}, claims["roles"])
 	require.EqualValues(t, noon.Unix()+3599, claims["exp"])
 }
 

@@ -26,7 +26,9 @@ var advice = []struct {
 	{code: "AF20055", text: "The Management API lists 7 days back and 24 hours at once; nothing older can be had from it."},
 	{code: "AF20050", text: "Microsoft has removed this content; its records can be looked for with a Purview audit search."},
 	{code: "AF20051", text: "This content has expired; its records can be looked for with a Purview audit search."},
-	{code: "Authentication_RequestFromNonPremiumTenantOrB2CTenant", text: "Sign-in logs need a Microsoft Entra ID P1 or P2 licence in the tenant; without one, leave entra.signin out of SOURCES and switch on m365.entra."},
+	{code: "Authentication_RequestFromNonPremiumTenantOrB2CTenant", text: "Sign-in and provisioning logs need a Microsoft Entra ID P1 or P2 licence in the tenant; without one, leave entra.signin, its kinds and entra.provisioning out of SOURCES and switch on m365.entra."},
+	{words: "not licensed for this feature", text: "Risk detections need a Microsoft Entra ID P2 licence in the tenant (with P1 some are named only \"generic\"); without one, leave entra.risk out of SOURCES."},
+	{words: "required scopes are missing in the token", text: grantRisk},
 	{code: "Authorization_RequestDenied", text: grantGraph},
 	{code: "Authentication_MSGraphPermissionMissing", text: grantGraph},
 	{code: "Forbidden", text: grantGraph},
@@ -40,7 +42,9 @@ var advice = []struct {
 
 const grantManagement = "Grant the app registration the application permission ActivityFeed.Read (ActivityFeed.ReadDlp too for DLP.All) of \"Office 365 Management APIs\", and admin consent."
 
-const grantGraph = "Grant the app registration the application permissions AuditLog.Read.All and Directory.Read.All (DeviceManagementApps.Read.All for Intune) of Microsoft Graph, and admin consent."
+const grantGraph = "Grant the app registration the application permissions AuditLog.Read.All and Directory.Read.All (DeviceManagementApps.Read.All for Intune, IdentityRiskEvent.Read.All for risk detections) of Microsoft Graph, and admin consent."
+
+const grantRisk = "Grant the app registration the application permission IdentityRiskEvent.Read.All of Microsoft Graph, and admin consent."
 
 // Advice says in a sentence what people can do, "" where there is nothing to
 // be done but wait.

@@ -48,6 +48,9 @@ func (e *APIError) Is(target error) bool {
 	return target == ErrGone && (e.Code == "AF20050" || e.Code == "AF20051")
 }
 
+// Gone reports the same, for callers that must not know this package.
+func (e *APIError) Gone() bool { return e.Is(ErrGone) }
+
 // throttled reports whether the API wants fewer calls. The Management API says
 // so with 403 AF429; Graph's audit logs with the code UnknownError.
 func (e *APIError) throttled() bool {

@@ -36,7 +36,7 @@ type graphFeed struct {
 const entraNote = "Microsoft Entra keeps 30 days with a P1 or P2 licence, and 7 days in Entra ID Free"
 
 func (c *Client) graphFeeds() []Feed {
-	return []Feed{
+	return append([]Feed{
 		&graphFeed{
 			client: c, svc: c.reports, source: audit.EntraDirectory, op: "read directoryAudits",
 			days: 30, note: entraNote, query: c.directoryAudits,
@@ -49,7 +49,7 @@ func (c *Client) graphFeeds() []Feed {
 			client: c, svc: c.intune, source: audit.IntuneAudit, op: "read Intune's auditEvents",
 			days: 365, note: "Intune keeps audit events for up to a year", query: c.auditEvents,
 		},
-	}
+	}, c.moreEntraFeeds()...)
 }
 
 // newAdapter returns the Graph SDK's request adapter on our HTTP client. The
@@ -67,9 +67,12 @@ func (c *Client) path() map[string]string {
 
 // between is a filter over a time property, in OData's form.
 func between(property string, from, to time.Time) *string {
-	f := fmt.Sprintf("%s ge %s and %s lt %s", property, from.UTC().Format(time.RFC3339Nano), property, to.UTC().Format(time.RFC3339Nano))
+	f := fmt.Sprintf("%s ge %s and %s lt %s", property, moment(from), property, moment(to))
 	return &f
 }
+
+// moment is a time as filters and blobs write it.
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // directoryAudits asks for the oldest first, so that what is added while the
 // pages are read comes at the end.
@@ -114,8 +117,7 @@ func (f *graphFeed) Reach(now time.Time) (time.Time, string) {
 func (f *graphFeed) List(_ context.Context, from, to time.Time) iter.Seq2[audit.Blob, error] {
 	return func(yield func(audit.Blob, error) bool) {
 		if from.Before(to) {
-			id := from.UTC().Format(time.RFC3339Nano) + "/" + to.UTC().Format(time.RFC3339Nano)
-			yield(audit.Blob{Source: f.source, ID: id, Created: from.UTC(), Until: to.UTC()}, nil)
+			yield(audit.Blob{Source: f.source, ID: moment(from) + "/" + moment(to), Created: from.UTC(), Until: to.UTC()}, nil)
 		}
 	}
 }
@@ -145,9 +147,13 @@ func (c *Client) pages(ctx context.Context, svc *service, op string, info *kiota
 		if err := seen.add(link); err != nil {
 			return fmt.Errorf("%s: %w", op, err)
 		}
-		info = kiota.NewRequestInformation()
-		info.Headers.Add("Accept", "application/json")
-		info.SetUri(*link)
+		next := kiota.NewRequestInformation()
+		next.Headers.Add("Accept", "application/json")
+		for _, wish := range info.Headers.Get(preferHeader) {
+			next.Headers.Add(preferHeader, wish)
+		}
+		next.SetUri(*link)
+		info = next
 	}
 }
 

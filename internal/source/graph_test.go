@@ -16,27 +16,34 @@ import (
 )
 
 func TestGraphFeedsAskForTheirSpan(t *testing.T) {
+	const members = "include-unknown-enum-members"
 	const span = " ge 2026-03-02T08:00:00Z and %s lt 2026-03-02T09:30:00.25Z"
 	tests := map[audit.Source]struct {
 		path, property, orderBy, top string
 		days                         int
+		more, prefer                 string
 	}{
-		audit.EntraDirectory: {"/v1.0/auditLogs/directoryAudits", "activityDateTime", "activityDateTime asc", "999", 30},
-		audit.EntraSignIn:    {"/v1.0/auditLogs/signIns", "createdDateTime", "", "1000", 30},
-		audit.IntuneAudit:    {"/v1.0/deviceManagement/auditEvents", "activityDateTime", "", "999", 365},
+		audit.EntraDirectory:       {"/v1.0/auditLogs/directoryAudits", "activityDateTime", "activityDateTime asc", "999", 30, "", ""},
+		audit.EntraSignIn:          {"/v1.0/auditLogs/signIns", "createdDateTime", "", "1000", 30, "", ""},
+		audit.IntuneAudit:          {"/v1.0/deviceManagement/auditEvents", "activityDateTime", "", "999", 365, "", ""},
+		audit.EntraSignInNonInter:  {"/beta/auditLogs/signIns", "createdDateTime", "", "1000", 30, " and signInEventTypes/any(t: t eq 'nonInteractiveUser')", members},
+		audit.EntraSignInPrincipal: {"/beta/auditLogs/signIns", "createdDateTime", "", "1000", 30, " and signInEventTypes/any(t: t eq 'servicePrincipal')", members},
+		audit.EntraSignInManaged:   {"/beta/auditLogs/signIns", "createdDateTime", "", "1000", 30, " and signInEventTypes/any(t: t eq 'managedIdentity')", members},
+		audit.EntraRisk:            {"/v1.0/identityProtection/riskDetections", "detectedDateTime", "", "500", 90, "", members},
 	}
 	for source, tt := range tests {
 		t.Run(string(source), func(t *testing.T) {
 			raws := []string{`{"id" : "1", "unknown":{"b":2,"a":1},"at":"2026-03-02T08:00:00.1234567Z"}`, `{"id":"2"}`, `{"id":"3"}`}
 			c, _ := served(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				q := r.URL.Query()
+				require.Equal(t, tt.prefer, r.Header.Get("Prefer"), "of every page")
 				if q.Get("$skiptoken") != "" {
 					require.Equal(t, tt.path+"?$skiptoken=a%2Fb'c&x=(1)", r.URL.RequestURI(), "the link is followed as it came")
 					fmt.Fprintf(w, `{"value":[%s]}`, raws[2])
 					return
 				}
 				require.Equal(t, tt.path, r.URL.Path)
-				require.Equal(t, tt.property+fmt.Sprintf(span, tt.property), q.Get("$filter"))
+				require.Equal(t, tt.property+fmt.Sprintf(span, tt.property)+tt.more, q.Get("$filter"))
 				require.Equal(t, tt.orderBy, q.Get("$orderby"))
 				require.Equal(t, tt.top, q.Get("$top"))
 				require.Equal(t, "Bearer token-1", r.Header.Get("Authorization"))
@@ -61,6 +68,26 @@ func TestGraphFeedsAskForTheirSpan(t *testing.T) {
 			require.Empty(t, blobs)
 		})
 	}
+}
+
+// TestProvisioningAsksInTheWordsThatItsReferenceLists: of the comparisons with
+// a time those are gt and lt, so the span's first moment needs the tick before.
+func TestProvisioningAsksInTheWordsThatItsReferenceLists(t *testing.T) {
+	c, _ := served(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		require.Equal(t, "/v1.0/auditLogs/provisioning", r.URL.Path)
+		require.Equal(t, "activityDateTime gt 2026-03-02T07:59:59.9999999Z and activityDateTime lt 2026-03-02T09:00:00Z", q.Get("$filter"))
+		require.Equal(t, "activityDateTime asc", q.Get("$orderby"))
+		require.Equal(t, "500", q.Get("$top"))
+		io.WriteString(w, `{"value":[{"id":"1"}]}`)
+	}))
+	f := feedOf(t, c, audit.EntraProvisioning)
+	got, err := fetch(t.Context(), f, audit.Blob{Created: from, Until: from.Add(time.Hour)})
+	require.NoError(t, err)
+	require.Equal(t, []string{`{"id":"1"}`}, got)
+	oldest, note := f.Reach(from)
+	require.Equal(t, from.AddDate(0, 0, -30), oldest)
+	require.Contains(t, note, "P1 or P2")
 }
 
 func TestGraphErrors(t *testing.T) {
@@ -92,7 +119,7 @@ func TestGraphErrors(t *testing.T) {
 
 func TestLimitersAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var limits [4]quiets
+		var limits [5]quiets
 		c := stub(t, func(w http.ResponseWriter, r *http.Request) {
 			if strings.Contains(r.URL.Path, "/activity/feed") {
 				io.WriteString(w, "[]")
@@ -100,16 +127,16 @@ func TestLimitersAreApart(t *testing.T) {
 			}
 			io.WriteString(w, `{"value":[]}`)
 		}, func(cfg *Config) {
-			cfg.Limits = Limits{Management: &limits[0], Reports: &limits[1], Intune: &limits[2], Directory: &limits[3]}
+			cfg.Limits = Limits{Management: &limits[0], Reports: &limits[1], Intune: &limits[2], Directory: &limits[3], Risk: &limits[4]}
 		})
 		blob := audit.Blob{Created: from, Until: from.Add(time.Hour), URI: "https://stub.example" + testFeed + "/audit/1"}
-		for _, s := range []audit.Source{audit.M365Exchange, audit.EntraDirectory, audit.EntraSignIn, audit.IntuneAudit} {
+		for _, s := range []audit.Source{audit.M365Exchange, audit.EntraDirectory, audit.EntraSignIn, audit.IntuneAudit, audit.EntraSignInPrincipal, audit.EntraProvisioning, audit.EntraRisk} {
 			_, err := fetch(t.Context(), feedOf(t, c, s), blob)
 			require.NoError(t, err)
 		}
 		_, err := c.Names(t.Context(), []string{testTenant})
 		require.NoError(t, err)
-		require.Equal(t, []int{1, 2, 1, 1}, []int{limits[0].waits, limits[1].waits, limits[2].waits, limits[3].waits})
+		require.Equal(t, []int{1, 4, 1, 1, 1}, []int{limits[0].waits, limits[1].waits, limits[2].waits, limits[3].waits, limits[4].waits})
 	})
 }
 

@@ -20,6 +20,13 @@ var simFeeds = map[audit.Source]string{
 	audit.EntraDirectory: simtenant.DirectoryAudits,
 	audit.EntraSignIn:    simtenant.SignIns,
 	audit.IntuneAudit:    simtenant.IntuneAudits,
+
+	audit.EntraSignInNonInter:  simtenant.NonInteractiveSignIns,
+	audit.EntraSignInPrincipal: simtenant.ServicePrincipalSignIns,
+	audit.EntraSignInManaged:   simtenant.ManagedIdentitySignIns,
+	audit.EntraProvisioning:    simtenant.Provisioning,
+	audit.EntraRisk:            simtenant.RiskDetections,
+
 	audit.M365Entra:      simtenant.AuditAzureAD,
 	audit.M365Exchange:   simtenant.AuditExchange,
 	audit.M365SharePoint: simtenant.AuditSharePoint,
@@ -184,4 +191,34 @@ func TestAFreeTenantSaysWhatItLacks(t *testing.T) {
 	_, err = fetch(t.Context(), feedOf(t, c, audit.EntraDirectory), audit.Blob{Created: time.Now().Add(-time.Hour), Until: time.Now()})
 	require.ErrorAs(t, err, &api)
 	require.Contains(t, api.Advice(), "AuditLog.Read.All")
+}
+
+// TestAdviceOnTheNewFeeds: what a tenant without the licence or the permission
+// answers must come with what to do about it.
+func TestAdviceOnTheNewFeeds(t *testing.T) {
+	tests := map[string]struct {
+		options simtenant.Options
+		source  audit.Source
+		want    string
+	}{
+		"no P1, kinds of sign-ins": {simtenant.Options{Free: true}, audit.EntraSignInPrincipal, "P1 or P2 licence"},
+		"no P1, provisioning":      {simtenant.Options{Free: true}, audit.EntraProvisioning, "P1 or P2 licence"},
+		"no P2":                    {simtenant.Options{Free: true}, audit.EntraRisk, "P2 licence"},
+		"no permission for risk":   {simtenant.Options{Roles: []string{simtenant.RoleAuditLogRead}}, audit.EntraRisk, "IdentityRiskEvent.Read.All"},
+		"no permission":            {simtenant.Options{Roles: []string{simtenant.RoleRiskRead}}, audit.EntraProvisioning, "AuditLog.Read.All"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			tt.options.Seed, tt.options.People = 7, 10
+			tenant, err := simtenant.New(tt.options)
+			require.NoError(t, err)
+			c := simulated(t, tenant, "https://sim.example", tenant.Transport())
+			to := time.Now().UTC().Truncate(time.Hour)
+			_, err = fetch(t.Context(), feedOf(t, c, tt.source), audit.Blob{Created: to.Add(-time.Hour), Until: to})
+			var refusal *APIError
+			require.ErrorAs(t, err, &refusal)
+			require.Equal(t, http.StatusForbidden, refusal.Status)
+			require.Contains(t, refusal.Advice(), tt.want)
+		})
+	}
 }

@@ -56,9 +56,11 @@ type Limiter interface {
 // nil does not limit.
 type Limits struct {
 	Management Limiter // Office 365 Management Activity API: 2,000 requests a minute and tenant
-	Reports    Limiter // Graph's directoryAudits and signIns: 5 requests in 10 s
+	Reports    Limiter // Graph's auditLogs (directoryAudits, signIns, provisioning): 5 requests in 10 s
 	Intune     Limiter // Graph's deviceManagement/auditEvents: 1,000 requests in 20 s
 	Directory  Limiter // Graph's directory objects
+	Risk       Limiter // Graph's identityProtection: 1 request a second and tenant, of all its apps
+	Purview    Limiter // Graph's security/auditLog/queries
 }
 
 // Config is what a Client is made of. TenantID and Credential must be set.
@@ -70,6 +72,7 @@ type Config struct {
 	GraphResource       string                 // what tokens for Graph are asked for; "" is the cloud's own
 	ManagementResource  string                 // what tokens for the Management API are asked for; "" is the cloud's own
 	PublisherIdentifier string                 // GUID of whose quota the Management API counts; "" is the tenant's id
+	Webhook             Webhook                // "" has none
 	Limits              Limits
 	Transport           http.RoundTripper // nil is NewTransport("")'s
 	UserAgent           string            // "" is AOC
@@ -81,6 +84,7 @@ type Client struct {
 	tenant     string
 	publisher  string
 	userAgent  string
+	webhook    Webhook
 	http       *http.Client
 	tokens     *tokens
 	log        *slog.Logger
@@ -89,6 +93,8 @@ type Client struct {
 	reports    *service
 	intune     *service
 	directory  *service
+	risk       *service
+	purview    *Purview
 	feeds      map[audit.Source]Feed
 }
 
@@ -114,6 +120,7 @@ func Open(cfg Config) (*Client, error) {
 		tenant:    strings.ToLower(cfg.TenantID),
 		publisher: cmp.Or(cfg.PublisherIdentifier, strings.ToLower(cfg.TenantID)),
 		userAgent: cmp.Or(cfg.UserAgent, "AOC"),
+		webhook:   cfg.Webhook,
 		tokens:    newTokens(cfg.Credential),
 		log:       cfg.Log,
 	}
@@ -127,6 +134,8 @@ func Open(cfg Config) (*Client, error) {
 	c.reports = graph.limited(cfg.Limits.Reports)
 	c.intune = graph.limited(cfg.Limits.Intune)
 	c.directory = graph.limited(cfg.Limits.Directory)
+	c.risk = graph.limited(cfg.Limits.Risk)
+	c.purview = &Purview{client: c, svc: graph.limited(cfg.Limits.Purview)}
 	c.feeds = c.allFeeds()
 	return c, nil
 }
@@ -172,7 +181,8 @@ func (c *Client) allFeeds() map[audit.Source]Feed {
 // are shown them.
 func Sources() []audit.Source {
 	return []audit.Source{
-		audit.EntraDirectory, audit.EntraSignIn, audit.IntuneAudit,
+		audit.EntraDirectory, audit.EntraSignIn, audit.EntraSignInNonInter, audit.EntraSignInPrincipal, audit.EntraSignInManaged,
+		audit.EntraProvisioning, audit.EntraRisk, audit.IntuneAudit,
 		audit.M365Exchange, audit.M365SharePoint, audit.M365General, audit.M365DLP, audit.M365Entra,
 	}
 }

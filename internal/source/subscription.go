@@ -1,10 +1,12 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,32 +28,50 @@ type subscription struct {
 	contentType string
 	turn        chan struct{} // one at a time; guards what follows
 	enabled     bool
+	looked      time.Time // the last look that was answered
 	started     time.Time // the last start that was answered
 	refused     error     // what it was answered, nil after success
 }
 
-// keep makes sure, once in a process, that the subscription is enabled.
+// Webhook is where the Management API tells of new content besides being asked.
+// Polling goes on: a webhook is disabled after failures, and tells late.
+type Webhook struct {
+	Address string // https
+	AuthID  string // comes back in the header Webhook-AuthID of every call
+}
+
+// keep makes sure, once in a process, that the subscription is enabled, and
+// every 15 minutes that its webhook is, where there is to be one.
 func (s *subscription) keep(ctx context.Context) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
 	defer s.unlock()
-	if s.enabled {
+	if s.enabled && (s.client.webhook.Address == "" || time.Since(s.looked) < startPause) {
 		return nil
 	}
 	if s.refused != nil && time.Since(s.started) < startPause {
 		return s.refused
 	}
-	enabled, err := s.look(ctx)
+	enabled, hooked, err := s.look(ctx)
 	var answer *APIError
 	if err != nil && (!errors.As(err, &answer) || answer.throttled() || answer.API == Login) {
 		return err
+	}
+	s.looked = time.Now()
+	if s.client.webhook.Address != "" && !hooked && time.Since(s.started) >= startPause {
+		if err := s.start(ctx, s.client.webhook); err == nil {
+			return nil
+		} else {
+			s.client.log.WarnContext(ctx, "the webhook is not set: new content is found by asking", "content_type", s.contentType, "error", err)
+			s.refused = nil // that the webhook was refused says nothing of the subscription
+		}
 	}
 	if enabled {
 		s.enabled = true
 		return nil
 	}
-	return s.start(ctx)
+	return s.start(ctx, Webhook{})
 }
 
 // restart starts a subscription that a listing did not find; errTooSoon when
@@ -64,7 +84,7 @@ func (s *subscription) restart(ctx context.Context) error {
 	if !s.started.IsZero() && time.Since(s.started) < startPause {
 		return errTooSoon
 	}
-	return s.start(ctx)
+	return s.start(ctx, Webhook{})
 }
 
 func (s *subscription) lock(ctx context.Context) error {
@@ -78,34 +98,41 @@ func (s *subscription) lock(ctx context.Context) error {
 
 func (s *subscription) unlock() { <-s.turn }
 
-// look reports whether the subscription is enabled.
-func (s *subscription) look(ctx context.Context) (bool, error) {
+// look reports whether the subscription is enabled, and whether its webhook is
+// ours and enabled.
+func (s *subscription) look(ctx context.Context) (enabled, hooked bool, err error) {
 	op := "look at the subscription to " + s.contentType
 	resp, err := s.client.get(ctx, s.client.management, op, s.client.feedURL("subscriptions/list", nil))
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer resp.Body.Close()
-	enabled := false
 	err = newSplitter(&capped{resp.Body, maxPage}).list(maxMember, func(raw []byte) bool {
-		var sub struct{ ContentType, Status string }
+		var sub struct {
+			ContentType, Status string
+			Webhook             struct{ Status, Address string }
+		}
 		if json.Unmarshal(raw, &sub) == nil && strings.EqualFold(sub.ContentType, s.contentType) {
 			enabled = strings.EqualFold(sub.Status, "enabled")
+			hooked = enabled && strings.EqualFold(sub.Webhook.Status, "enabled") && sub.Webhook.Address == s.client.webhook.Address
 		}
 		return true
 	})
 	if err != nil {
-		return false, bodyError(op, Management, err)
+		return false, false, bodyError(op, Management, err)
 	}
-	return enabled, nil
+	return enabled, hooked, nil
 }
 
-// start starts the subscription. That it is enabled already is success: the
+// start starts the subscription, with a webhook where hook has an address. That it is enabled already is success: the
 // reference answers that with 200, the wire with 400 AF20024.
-func (s *subscription) start(ctx context.Context) error {
+func (s *subscription) start(ctx context.Context, hook Webhook) error {
 	op := "subscribe to " + s.contentType
-	link := s.client.feedURL("subscriptions/start", url.Values{"contentType": {s.contentType}})
-	resp, err := s.client.request(ctx, s.client.management, op, http.MethodPost, link)
+	req, err := s.startRequest(ctx, hook)
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	resp, err := s.client.call(ctx, s.client.management, op, req)
 	var answer *APIError
 	if errors.As(err, &answer) && answer.Code == "AF20024" {
 		err = nil
@@ -122,4 +149,25 @@ func (s *subscription) start(ctx context.Context) error {
 	s.enabled, s.started, s.refused = true, time.Now(), nil
 	s.client.log.InfoContext(ctx, "subscribed", "content_type", s.contentType)
 	return nil
+}
+
+func (s *subscription) startRequest(ctx context.Context, hook Webhook) (*http.Request, error) {
+	link := s.client.feedURL("subscriptions/start", url.Values{"contentType": {s.contentType}})
+	var body io.Reader
+	if hook.Address != "" {
+		text, err := json.Marshal(map[string]any{"webhook": map[string]string{"address": hook.Address, "authId": hook.AuthID, "expiration": ""}})
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, link.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	}
+	return req, nil
 }
