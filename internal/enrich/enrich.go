@@ -5,7 +5,9 @@ package enrich
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +18,14 @@ import (
 // Directory looks ids up. Ids that it does not know are absent from its answer.
 type Directory interface {
 	Names(ctx context.Context, ids []string) (map[string]audit.Identity, error)
+}
+
+// Cache keeps answers where other instances and later starts find them.
+type Cache interface {
+	// KnownNames returns what is kept of ids and still to be believed at the moment now.
+	KnownNames(ctx context.Context, ids []string, now time.Time) (map[string]audit.KnownName, error)
+	// KeepNames adds or overwrites.
+	KeepNames(ctx context.Context, names map[string]audit.KnownName) error
 }
 
 // How long an answer is believed, and how many are kept.
@@ -29,20 +39,16 @@ const (
 // Enricher fills names in. It is safe for concurrent use.
 type Enricher struct {
 	directory Directory
+	caches    []Cache
 
 	mu   sync.Mutex
-	kept map[string]entry
+	kept map[string]audit.KnownName
 }
 
-type entry struct {
-	identity audit.Identity
-	found    bool
-	until    time.Time
-}
-
-// New returns an Enricher over a directory.
-func New(directory Directory) *Enricher {
-	return &Enricher{directory: directory, kept: make(map[string]entry)}
+// New returns an Enricher over a directory, with caches that are asked in their
+// order before it; a memory of its own comes first.
+func New(directory Directory, caches ...Cache) *Enricher {
+	return &Enricher{directory: directory, caches: caches, kept: make(map[string]audit.KnownName)}
 }
 
 // Fill puts names to the actors and targets of a batch that have an id and no
@@ -95,53 +101,88 @@ func fill(ev *audit.Event, names map[string]audit.Identity) {
 	}
 }
 
-// lookUp returns the names of ids, from the cache first.
+// lookUp returns the names of ids: from memory, from the caches, and of what
+// is left from the directory. A cache that fails is passed over.
 func (e *Enricher) lookUp(ctx context.Context, ids []string) (map[string]audit.Identity, error) {
-	names, missing := e.cached(ids)
+	names, now := make(map[string]audit.Identity, len(ids)), time.Now()
+	missing := take(names, ids, e.remembered(ids, now))
+	var errs []error
+	for _, cache := range e.caches {
+		if len(missing) == 0 {
+			return names, errors.Join(errs...)
+		}
+		known, err := cache.KnownNames(ctx, missing, now)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cache: %w", err))
+			continue
+		}
+		e.remember(known)
+		missing = take(names, missing, known)
+	}
 	for part := range slices.Chunk(missing, maxIDs) {
 		found, err := e.directory.Names(ctx, part)
 		if err != nil {
-			return names, err
+			return names, errors.Join(append(errs, err)...)
 		}
-		e.keep(part, found)
-		for id, identity := range found {
-			names[id] = identity
+		answers := answersOf(part, found, now)
+		take(names, part, answers)
+		e.remember(answers)
+		for _, cache := range e.caches {
+			if err := cache.KeepNames(ctx, answers); err != nil {
+				errs = append(errs, fmt.Errorf("cache: %w", err))
+			}
 		}
 	}
-	return names, nil
+	return names, errors.Join(errs...)
 }
 
-func (e *Enricher) cached(ids []string) (names map[string]audit.Identity, missing []string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	names = make(map[string]audit.Identity, len(ids))
-	now := time.Now()
+// take moves what is known of ids into names and returns the ids of which
+// nothing is.
+func take(names map[string]audit.Identity, ids []string, known map[string]audit.KnownName) (missing []string) {
 	for _, id := range ids {
-		switch got, ok := e.kept[id]; {
-		case !ok || now.After(got.until):
+		switch got, ok := known[id]; {
+		case !ok:
 			missing = append(missing, id)
-		case got.found:
-			names[id] = got.identity
+		case got.Found:
+			names[id] = got.Identity
 		}
 	}
-	return names, missing
+	return missing
 }
 
-func (e *Enricher) keep(asked []string, found map[string]audit.Identity) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.kept)+len(asked) > maxKept {
-		clear(e.kept) // rare, and cheaper than remembering who was used last
-	}
-	now := time.Now()
+// answersOf is a directory's answer with its misses.
+func answersOf(asked []string, found map[string]audit.Identity, now time.Time) map[string]audit.KnownName {
+	answers := make(map[string]audit.KnownName, len(asked))
 	for _, id := range asked {
 		identity, ok := found[id]
 		until := now.Add(unknown)
 		if ok {
 			until = now.Add(known)
 		}
-		e.kept[id] = entry{identity: identity, found: ok, until: until}
+		answers[id] = audit.KnownName{Identity: identity, Found: ok, Until: until}
 	}
+	return answers
+}
+
+func (e *Enricher) remembered(ids []string, now time.Time) map[string]audit.KnownName {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known := make(map[string]audit.KnownName, len(ids))
+	for _, id := range ids {
+		if got, ok := e.kept[id]; ok && !now.After(got.Until) {
+			known[id] = got
+		}
+	}
+	return known
+}
+
+func (e *Enricher) remember(answers map[string]audit.KnownName) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.kept)+len(answers) > maxKept {
+		clear(e.kept) // rare, and cheaper than remembering who was used last
+	}
+	maps.Copy(e.kept, answers)
 }
 
 // isObjectID reports whether id has the form of a directory object's id, a

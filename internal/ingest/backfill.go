@@ -28,7 +28,7 @@ func (p *Planner) Backfill(ctx context.Context, hours int) (audit.Job, error) {
 			return audit.Job{}, fmt.Errorf("start a backfill: %w", err)
 		}
 	}
-	job := audit.Job{ID: rand.Text(), Kind: "backfill", State: audit.JobRunning, CreatedAt: now, Hours: min(max(hours, 1), MaxBackfillHours)}
+	job := audit.Job{ID: rand.Text(), Kind: kindBackfill, State: audit.JobRunning, CreatedAt: now, Hours: min(max(hours, 1), MaxBackfillHours)}
 	for _, feed := range p.Feeds {
 		job.Spans = append(job.Spans, reachable(feed, job.Hours, now))
 	}
@@ -38,6 +38,11 @@ func (p *Planner) Backfill(ctx context.Context, hours int) (audit.Job, error) {
 	}
 	for _, row := range rows {
 		job.Before = job.Before.Add(row.Counts)
+	}
+	if p.Purview {
+		if err := p.startPurview(ctx, &job); err != nil {
+			return audit.Job{}, fmt.Errorf("start a backfill: %w", err)
+		}
 	}
 	if err := p.Store.AddJob(ctx, job); err != nil {
 		return audit.Job{}, fmt.Errorf("start a backfill: %w", err)
@@ -57,31 +62,40 @@ func (p *Planner) planSpans(ctx context.Context, spans []audit.Span, now time.Ti
 	return nil
 }
 
-// followUp ends jobs that nobody watches, and plans the windows of those whose
-// planning was cut off.
-func (p *Planner) followUp(ctx context.Context, now time.Time) error {
+// followUp ends backfills that nobody watches, plans the windows of those whose
+// planning was cut off, and queues the other jobs to be gone on with.
+func (p *Planner) followUp(ctx context.Context, now time.Time) ([]Item, error) {
 	jobs, err := p.Store.Jobs(ctx, maxFollowed)
+	if err != nil {
+		return nil, err
+	}
+	var items []Item
+	for _, job := range jobs {
+		switch {
+		case job.State != audit.JobRunning:
+		case job.Kind != kindBackfill:
+			items = append(items, Item{Job: job.ID})
+		default:
+			if err := p.followBackfill(ctx, job, now); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return items, nil
+}
+
+func (p *Planner) followBackfill(ctx context.Context, job audit.Job, now time.Time) error {
+	rows, err := p.rows(ctx, job)
 	if err != nil {
 		return err
 	}
-	for _, job := range jobs {
-		if job.State != audit.JobRunning {
-			continue
-		}
-		rows, err := p.rows(ctx, job)
-		if err != nil {
-			return err
-		}
-		if progressOf(job, rows).Windows > len(rows) {
-			if err := p.planSpans(ctx, job.Spans, now); err != nil {
-				return err
-			}
-		}
-		if _, err := p.progress(ctx, job); err != nil {
+	if progressOf(job, rows).Windows > len(rows) {
+		if err := p.planSpans(ctx, job.Spans, now); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err = p.progress(ctx, job)
+	return err
 }
 
 // reachable is the part of the last hours that a feed still lists.
@@ -122,7 +136,7 @@ func (p *Planner) Jobs(ctx context.Context, limit int) ([]audit.Job, error) {
 // progress reads a running job off the ledger, and writes down the end of one
 // that has ended, so that later runs of its windows do not change its figures.
 func (p *Planner) progress(ctx context.Context, job audit.Job) (audit.Job, error) {
-	if job.State == audit.JobDone {
+	if job.State == audit.JobDone || job.Kind != kindBackfill {
 		return job, nil
 	}
 	rows, err := p.rows(ctx, job)
@@ -149,7 +163,7 @@ func progressOf(job audit.Job, rows []audit.Window) audit.Progress {
 	for _, row := range rows {
 		now = now.Add(row.Counts)
 		switch {
-		case row.State == audit.Lost || !row.ListedAt.Before(job.CreatedAt):
+		case row.State == audit.Lost || !row.ListedAt.Before(job.CreatedAt) && row.Attempts == 0 && row.State != audit.Listed:
 			p.Done++
 		case row.NextAt.IsZero(): // too old to be listed again, and stored before
 			p.Done++

@@ -6,6 +6,7 @@ package ingest
 import (
 	"context"
 	"iter"
+	"math/rand/v2"
 	"time"
 
 	"aoc/internal/audit"
@@ -37,6 +38,20 @@ type Sums interface {
 	Feeds(ctx context.Context) ([]audit.FeedState, error)
 }
 
+// Blobs is what is kept of content blobs.
+type Blobs interface {
+	AddBlobs(ctx context.Context, rows []audit.BlobRow) (int, error)
+	HandOutBlobs(ctx context.Context, sources []audit.Source, now time.Time, hold time.Duration, limit int) ([]audit.BlobRow, error)
+	SaveBlobs(ctx context.Context, lease audit.Lease, rows []audit.BlobRow) error
+	BlobReader
+}
+
+// BlobReader reads the rows of blobs, and lets go of those that are done with.
+type BlobReader interface {
+	Blobs(ctx context.Context, q audit.LedgerQuery) ([]audit.BlobRow, error)
+	FoldBlobs(ctx context.Context, source audit.Source, start, end time.Time) (int, error)
+}
+
 // Leases keep two workers off one stretch of the ledger.
 type Leases interface {
 	Acquire(ctx context.Context, name, holder string, ttl time.Duration) (audit.Lease, error)
@@ -58,21 +73,46 @@ type Jobs interface {
 	Jobs(ctx context.Context, limit int) ([]audit.Job, error)
 }
 
+// Upkeep is what is done to events that are stored.
+type Upkeep interface {
+	Raws(ctx context.Context, ids []string) (map[string]audit.Raw, error)
+	Replace(ctx context.Context, batch []audit.Stored) (int, error)
+	Delete(ctx context.Context, ids []string) (int, error)
+	DeleteJobs(ctx context.Context, before time.Time) (int, error)
+}
+
+// Quarantine is where bad records wait.
+type Quarantine interface {
+	Quarantined(ctx context.Context, after string, limit int) ([]audit.Quarantined, error)
+	Unquarantine(ctx context.Context, ids []string) (int, error)
+}
+
+// Readings are the ways in which maintenance reads events.
+type Readings interface {
+	After(ctx context.Context, seq int64, limit int) ([]audit.Sequenced, error)
+	Search(ctx context.Context, q audit.Query) (audit.Page, error)
+}
+
 // Store is all that ingest asks of a store.
 type Store interface {
 	Ledger
 	Sums
+	Blobs
 	Leases
 	Events
 	Jobs
+	Upkeep
+	Quarantine
+	Readings
 }
 
 // Item is one piece of work on the queue: neighbouring windows of one feed
 // within one UTC day, so that a feed is listed once for up to 24 hours.
 type Item struct {
-	Source audit.Source `json:"source"`
-	Start  time.Time    `json:"start"` // of the first window
-	End    time.Time    `json:"end"`   // of the last window, exclusive
+	Source audit.Source `json:"source,omitempty"`
+	Start  time.Time    `json:"start,omitzero"` // of the first window
+	End    time.Time    `json:"end,omitzero"`   // of the last window, exclusive
+	Job    string       `json:"job,omitempty"`  // instead of the three: a job to go on with
 }
 
 // Schedule says when windows are due. It is the same for planner and worker.
@@ -104,10 +144,12 @@ func (s Schedule) next(end, now time.Time) (audit.WindowState, time.Time) {
 	return audit.Settled, time.Time{}
 }
 
-// retryAt returns when a window is due after its n-th failure in a row:
-// 1, 2, 4 … minutes, an hour at most.
+// retryAt returns when a thing is due after its n-th failure in a row: after 1,
+// 2, 4 … minutes, an hour at most, and up to a quarter sooner, so that what
+// failed together does not come back together.
 func retryAt(now time.Time, n int) time.Time {
-	return now.Add(min(time.Minute<<min(n-1, 6), time.Hour))
+	wait := min(time.Minute<<min(n-1, 6), time.Hour)
+	return now.Add(wait - rand.N(wait/4))
 }
 
 func earlier(a, b time.Time) time.Time {

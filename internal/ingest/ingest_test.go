@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +71,12 @@ func (f *trail) Fetch(_ context.Context, blob audit.Blob) iter.Seq2[audit.Record
 	}
 }
 
+// onFirstRead runs do once, when the first blob is read.
+func (f *trail) onFirstRead(do func()) {
+	var once sync.Once
+	f.onRead = func(string) { once.Do(do) }
+}
+
 // publish adds a blob of n records at a moment.
 func (f *trail) publish(at time.Time, id string, n int) {
 	f.blobs = append(f.blobs, audit.Blob{Source: f.source, ID: id, Created: at})
@@ -86,13 +94,21 @@ func newTrail() *trail {
 	return &trail{source: audit.M365SharePoint, reach: 7 * 24 * time.Hour, bodies: map[string][]string{}, fail: map[string]error{}}
 }
 
-// names is a directory that is down.
+// names is a directory that may be down, and else knows Alice.
 type names struct{ err error }
 
-func (n names) Fill(context.Context, []audit.Stored) error { return n.err }
+func (n *names) Fill(_ context.Context, batch []audit.Stored) error {
+	for i := range batch {
+		if e := &batch[i].Event; n.err == nil && e.Actor.UPN == "alice@contoso.com" {
+			e.Actor.Name = "Alice Meyer"
+		}
+	}
+	return n.err
+}
 
 type rig struct {
 	*trail
+	names   *names
 	store   *sqlite.Store
 	planner *Planner
 	worker  *Worker
@@ -103,14 +119,14 @@ func newRig(t *testing.T) *rig {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	feed := newTrail()
-	r := &rig{trail: feed, store: store, planner: &Planner{Store: store, Feeds: []Feed{feed}, Periodic: true}}
+	r := &rig{trail: feed, names: &names{}, store: store, planner: &Planner{Store: store, Feeds: []Feed{feed}, Periodic: true}}
 	r.worker = r.newWorker(t, store, "one")
 	return r
 }
 
 func (r *rig) newWorker(t *testing.T, store Store, holder string) *Worker {
 	return &Worker{
-		Store: store, Feeds: []Feed{r.trail}, Normalizer: normalize.New(normalize.DefaultMappings()), Names: names{errors.New("down")},
+		Store: store, Feeds: []Feed{r.trail}, Normalizer: normalize.New(normalize.DefaultMappings()), Names: r.names,
 		Schedule: Schedule{Interval: 5 * time.Minute}, Holder: holder, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 }
@@ -131,6 +147,15 @@ func (r *rig) rows(t *testing.T) []audit.Window {
 	rows, err := r.store.Windows(t.Context(), audit.LedgerQuery{Limit: maxRows})
 	require.NoError(t, err)
 	return rows
+}
+
+func (r *rig) blob(t *testing.T, id string) audit.BlobRow {
+	t.Helper()
+	rows, err := r.store.Blobs(t.Context(), audit.LedgerQuery{Limit: maxRows})
+	require.NoError(t, err)
+	i := slices.IndexFunc(rows, func(b audit.BlobRow) bool { return b.ID == id })
+	require.GreaterOrEqual(t, i, 0, "there is no blob %s", id)
+	return rows[i]
 }
 
 func (r *rig) events(t *testing.T) int {
@@ -233,7 +258,11 @@ func TestAFailedBlobHarmsNoNeighbour(t *testing.T) {
 		require.Len(t, failing, 1)
 		require.Equal(t, hour.Add(time.Hour), failing[0].Start)
 		require.Equal(t, "read blob broken: half an array", failing[0].Error)
-		require.Equal(t, time.Now().UTC().Add(time.Minute), failing[0].NextAt)
+		require.Equal(t, audit.Listed, failing[0].State, "something of it is still to be read")
+		broken := r.blob(t, "broken")
+		require.Equal(t, audit.Listed, broken.State)
+		require.WithinRange(t, broken.NextAt, time.Now().Add(45*time.Second), time.Now().Add(time.Minute))
+		require.Equal(t, audit.Kept, r.blob(t, "good").State)
 
 		delete(r.fail, "broken")
 		r.bodies["broken"] = append(r.bodies["broken"], record("the rest", hour))
@@ -243,6 +272,149 @@ func TestAFailedBlobHarmsNoNeighbour(t *testing.T) {
 		feeds, err := r.store.Feeds(t.Context())
 		require.NoError(t, err)
 		require.Zero(t, feeds[0].Failing)
+	})
+}
+
+func TestABlobIsRetriedUntilItsOwnExpiry(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		at := audit.WindowOf(time.Now()).Add(-2 * time.Hour)
+		r.publish(at, "good", 1)
+		r.publish(at.Add(time.Minute), "bad", 2)
+		expires := time.Now().Add(30 * time.Hour)
+		r.blobs[1].Expires = expires
+		r.fail["bad"] = errors.New("truncated")
+		r.bodies["bad"] = r.bodies["bad"][:1]
+		var tries, goods atomic.Int64
+		r.onRead = func(id string) {
+			if id == "bad" {
+				tries.Add(1)
+			} else {
+				goods.Add(1)
+			}
+		}
+		for time.Now().Before(expires.Add(time.Hour)) {
+			r.tick(t)
+			time.Sleep(10 * time.Minute)
+		}
+		require.Greater(t, tries.Load(), int64(20))
+		require.Less(t, tries.Load(), int64(50), "an hour apart at last")
+		require.EqualValues(t, 1, goods.Load(), "what is stored is not read again")
+		row := r.blob(t, "bad")
+		require.Equal(t, audit.Lost, row.State)
+		require.Contains(t, row.Reason, "blob bad could not be read before the feed forgot it")
+		for _, w := range r.rows(t) {
+			if w.Start.Equal(at) {
+				require.Equal(t, audit.Lost, w.State)
+				require.Contains(t, w.Reason, "blob bad")
+				require.Zero(t, w.Attempts, "nothing is being tried any more")
+			} else {
+				require.NotEqual(t, audit.Lost, w.State)
+			}
+		}
+		require.Equal(t, 2, r.events(t), "what stood before the break is stored")
+	})
+}
+
+// vanished is an answer that the blob is not there.
+type vanished struct{}
+
+func (vanished) Error() string { return "404 AF20050" }
+func (vanished) Gone() bool    { return true }
+
+func TestABlobThatTheFeedDoesNotHave(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.publish(time.Now().Add(-2*time.Hour), "b", 0)
+		r.fail["b"] = vanished{}
+		for range goneAttempts {
+			r.tick(t)
+			require.NotEmpty(t, r.blob(t, "b").Error)
+			time.Sleep(time.Hour)
+		}
+		require.Equal(t, audit.Lost, r.blob(t, "b").State)
+	})
+}
+
+func TestQuietIsKept(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		at := audit.WindowOf(time.Now()).Add(-2 * time.Hour)
+		for i := range 40 {
+			id := fmt.Sprint("b", i)
+			r.publish(at, id, 1)
+			r.fail[id] = told{at: time.Now().Add(20 * time.Minute)}
+		}
+		var mu sync.Mutex
+		read := 0
+		r.onRead = func(string) { mu.Lock(); read++; mu.Unlock() }
+		r.tick(t)
+		require.LessOrEqual(t, read, 3*fetchers, "those that were under way, and no more")
+		clear(r.fail)
+		time.Sleep(20 * time.Minute)
+		r.tick(t)
+		require.Equal(t, 40, r.events(t))
+		require.Equal(t, audit.Kept, r.blob(t, "b39").State)
+	})
+}
+
+func TestTheLedgerIsFolded(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		at := audit.WindowOf(time.Now())
+		for i := range 20 {
+			r.publish(at.Add(time.Duration(i)*time.Minute), fmt.Sprint("b", i), 3)
+		}
+		for range 7 * 24 {
+			r.tick(t)
+			time.Sleep(time.Hour)
+		}
+		rows, err := r.store.Blobs(t.Context(), audit.LedgerQuery{Limit: maxRows})
+		require.NoError(t, err)
+		require.Empty(t, rows, "settled for good")
+		for _, w := range r.rows(t) {
+			if w.Start.Equal(at) {
+				require.Equal(t, audit.Settled, w.State)
+				require.Equal(t, audit.Counts{Blobs: 20, Read: 60, New: 60}, w.Counts)
+				p50, ok := w.Lags.Percentile(50)
+				require.True(t, ok)
+				require.LessOrEqual(t, p50, time.Hour)
+				require.Zero(t, w.Late)
+			}
+		}
+	})
+}
+
+func TestLateRecordsAreCounted(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		at := audit.WindowOf(time.Now())
+		r.publish(at, "early", 3)
+		time.Sleep(2 * time.Hour)
+		r.tick(t)
+		r.publish(at, "late", 2)
+		time.Sleep(4 * time.Hour)
+		r.tick(t)
+		for _, w := range r.rows(t) {
+			if w.Start.Equal(at) {
+				require.Equal(t, 2, w.Late)
+				require.Equal(t, 5, w.Counts.Read)
+			}
+		}
+	})
+}
+
+func TestPush(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.publish(time.Now().Add(-time.Minute), "pushed", 4)
+		require.NoError(t, r.planner.Push(t.Context(), r.blobs))
+		require.Equal(t, audit.Listed, r.blob(t, "pushed").State, "it is in the ledger before the answer")
+		require.NoError(t, r.planner.Push(t.Context(), r.blobs), "told twice")
+		r.planner.Periodic = false
+		for _, item := range r.tick(t) {
+			require.Equal(t, audit.WindowOf(r.blobs[0].Created), item.Start)
+		}
+		require.Empty(t, r.listed, "no listing was needed")
+		require.Equal(t, 4, r.events(t))
+		time.Sleep(listAfterPush)
+		r.tick(t)
+		require.NotEmpty(t, r.listed, "polling remains the truth")
+		require.Equal(t, 4, r.events(t))
 	})
 }
 
@@ -287,7 +459,8 @@ func TestAFailedListing(t *testing.T) {
 		for _, wait := range []time.Duration{2, 4, 8, 16, 32, 60, 60} { // minutes
 			r.tick(t)
 			row := r.rows(t)[0]
-			require.Equal(t, wait*time.Minute, time.Until(row.NextAt))
+			require.LessOrEqual(t, time.Until(row.NextAt), wait*time.Minute)
+			require.GreaterOrEqual(t, time.Until(row.NextAt), wait*time.Minute*3/4, "a little apart, and no less")
 			time.Sleep(wait * time.Minute)
 		}
 	})
@@ -330,11 +503,8 @@ func TestTwoWorkersOneItem(t *testing.T) {
 		items, err := r.planner.Tick(t.Context(), time.Now().UTC())
 		require.NoError(t, err)
 		other := r.newWorker(t, r.store, "two")
-		var inside bool
-		r.onRead = func(string) {
-			if inside {
-				return
-			}
+		inside := false
+		r.onFirstRead(func() {
 			inside = true
 			before := len(r.listed)
 			for _, item := range items {
@@ -343,7 +513,7 @@ func TestTwoWorkersOneItem(t *testing.T) {
 				}
 			}
 			require.Len(t, r.listed, before)
-		}
+		})
 		for _, item := range items {
 			require.NoError(t, r.worker.Run(t.Context(), item))
 		}
@@ -355,8 +525,7 @@ func TestTwoWorkersOneItem(t *testing.T) {
 func TestAnotherHasTakenOver(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.publish(time.Now().Add(-2*time.Hour), "b", 5)
-		r.onRead = func(string) {
-			r.onRead = nil
+		r.onFirstRead(func() {
 			// The worker sleeps past its lease, as a frozen instance would, and
 			// another takes over.
 			lease, err := r.store.Acquire(t.Context(), "ingest/m365.sharepoint/"+day(time.Now().Add(-2*time.Hour)), "one", time.Minute)
@@ -366,7 +535,7 @@ func TestAnotherHasTakenOver(t *testing.T) {
 				rows[i].State, rows[i].NextAt = audit.Settled, time.Time{}
 			}
 			require.NoError(t, r.store.SaveWindows(t.Context(), lease, rows))
-		}
+		})
 		r.tick(t)
 		settled := 0
 		for _, w := range r.rows(t) {
@@ -376,6 +545,35 @@ func TestAnotherHasTakenOver(t *testing.T) {
 		}
 		require.NotZero(t, settled, "the newer holder's account stands")
 		require.Equal(t, 5, r.events(t), "and storing twice is storing once")
+	})
+}
+
+func TestNamesAreFilledInLater(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		found := func(term string) int {
+			page, err := r.store.Search(t.Context(), audit.Query{Scope: audit.Everything(), Terms: []string{term}, Limit: 500})
+			require.NoError(t, err)
+			return len(page.Events)
+		}
+		r.publish(time.Now().Add(-2*time.Hour), "b", 5)
+		r.names.err = errors.New("503")
+		r.tick(t)
+		require.Equal(t, 5, r.events(t), "a directory that is down holds nothing back")
+		require.Zero(t, found("meyer"))
+		r.tick(t)
+		jobs, err := r.store.Jobs(t.Context(), 5)
+		require.NoError(t, err)
+		require.Len(t, jobs, 1)
+		require.Equal(t, "503", jobs[0].Error)
+
+		r.names.err = nil
+		r.tick(t)
+		require.Equal(t, 5, found("meyer"), "in the event and in the index")
+		jobs, err = r.store.Jobs(t.Context(), 5)
+		require.NoError(t, err)
+		require.Equal(t, audit.JobDone, jobs[0].State)
+		require.Equal(t, 5, jobs[0].Progress.Changed)
+		require.Empty(t, r.tick(t))
 	})
 }
 
@@ -482,7 +680,7 @@ func TestBackfill(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 168, again.Progress.Done)
 		require.Equal(t, 300-144, again.Progress.New)
-		require.Equal(t, 144, again.Progress.Known)
+		require.Zero(t, again.Progress.Known, "what was read is not read again")
 		job, err = r.planner.Job(t.Context(), job.ID)
 		require.NoError(t, err)
 		require.Equal(t, 144, job.Progress.New, "a job that has ended keeps its figures")
@@ -514,6 +712,23 @@ func TestItemsThatAreNone(t *testing.T) {
 		} {
 			require.ErrorIs(t, r.worker.Run(t.Context(), item), audit.ErrInvalid)
 		}
+	})
+}
+
+func TestTwoItemsOfOneDay(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		day := time.Now().UTC().Truncate(24 * time.Hour).Add(-24 * time.Hour)
+		for h := range 24 {
+			r.publish(day.Add(time.Duration(h)*time.Hour), fmt.Sprint("b", h), 1)
+		}
+		_, err := r.store.Plan(t.Context(), grid(r.source, day, day.Add(24*time.Hour), time.Now()))
+		require.NoError(t, err)
+		second := Item{Source: r.source, Start: day.Add(12 * time.Hour), End: day.Add(24 * time.Hour)}
+		r.onFirstRead(func() {
+			require.NoError(t, r.worker.Run(t.Context(), second), "dropped: the first is at it")
+		})
+		require.NoError(t, r.worker.Run(t.Context(), Item{Source: r.source, Start: day, End: day.Add(12 * time.Hour)}))
+		require.Equal(t, 24, r.events(t), "and none of its windows waits for its hold to run out")
 	})
 }
 
@@ -575,10 +790,10 @@ func TestCoalesce(t *testing.T) {
 	w := func(source audit.Source, h int) audit.Window { return audit.Window{Source: source, Start: at(h)} }
 	got := coalesce([]audit.Window{w("b", 25), w("a", 22), w("a", 23), w("a", 24), w("b", 3), w("a", 2), w("b", 4)})
 	require.Equal(t, []Item{
-		{"b", at(25), at(26)},
-		{"a", at(24), at(25)}, // another day
-		{"a", at(22), at(24)},
-		{"b", at(3), at(5)},
-		{"a", at(2), at(3)},
+		{Source: "b", Start: at(25), End: at(26)},
+		{Source: "a", Start: at(24), End: at(25)}, // another day
+		{Source: "a", Start: at(22), End: at(24)},
+		{Source: "b", Start: at(3), End: at(5)},
+		{Source: "a", Start: at(2), End: at(3)},
 	}, got)
 }

@@ -19,7 +19,8 @@ const (
 	// costs one look at the ledger.
 	hold = 3 * time.Minute
 	// maxHeld bounds the windows that are with workers at one time.
-	maxHeld = 768
+	maxHeld      = 768
+	maxHeldBlobs = 2000
 	// maxRows bounds one reading of the ledger: a year of hours.
 	maxRows = 400 * 24
 )
@@ -30,6 +31,8 @@ type Planner struct {
 	Store    Store
 	Feeds    []Feed
 	Periodic bool // plan windows as time goes on; backfills are run either way
+	// Purview says that what the Management API no longer lists is asked of Purview.
+	Purview bool
 	// QueueGone says that what was handed out before this process is on no queue
 	// any more, as on one machine where the queue lives in memory.
 	QueueGone bool
@@ -49,14 +52,15 @@ func (p *Planner) Tick(ctx context.Context, now time.Time) (items []Item, err er
 			return nil, err
 		}
 	}
-	if err := p.followUp(ctx, now); err != nil {
+	jobs, err := p.followUp(ctx, now)
+	if err != nil {
 		return nil, err
 	}
 	due, err := p.handOut(ctx, now)
 	if err != nil {
 		return nil, err
 	}
-	return coalesce(due), nil
+	return append(coalesce(due), jobs...), nil
 }
 
 // handOut takes what is due, as far as the workers' hands are not full.
@@ -65,16 +69,28 @@ func (p *Planner) handOut(ctx context.Context, now time.Time) ([]audit.Window, e
 	for i, f := range p.Feeds {
 		sources[i] = f.Source()
 	}
+	from, keep, room := now, hold, maxHeld
 	if p.QueueGone && p.begun.CompareAndSwap(false, true) {
 		// Seen from the end of their hold, windows are free again. A worker runs
 		// only what is due at its own moment, so none is read too early.
-		return p.Store.HandOut(ctx, sources, now.Add(hold), 0, maxHeld)
+		from, keep = now.Add(hold), 0
+	} else if held, err := p.Store.Held(ctx, now); err != nil || held >= maxHeld {
+		return nil, err
+	} else {
+		room -= held
 	}
-	held, err := p.Store.Held(ctx, now)
-	if err != nil || held >= maxHeld {
+	due, err := p.Store.HandOut(ctx, sources, from, keep, room)
+	if err != nil {
 		return nil, err
 	}
-	return p.Store.HandOut(ctx, sources, now, hold, maxHeld-held)
+	blobs, err := p.Store.HandOutBlobs(ctx, sources, from, keep, maxHeldBlobs)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range blobs {
+		due = append(due, audit.Window{Source: b.Source, Start: audit.WindowOf(b.Created)})
+	}
+	return due, nil
 }
 
 // planNew adds every feed's windows up to now, from where it was last run
@@ -151,6 +167,7 @@ func coalesce(due []audit.Window) []Item {
 		}
 		return compareSource(a.Source, b.Source)
 	})
+	due = slices.CompactFunc(due, func(a, b audit.Window) bool { return a.Source == b.Source && a.Start.Equal(b.Start) })
 	open := map[audit.Source]int{}
 	var items []Item
 	for _, w := range due {

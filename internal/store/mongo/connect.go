@@ -30,9 +30,11 @@ const (
 	leasesColl     = "leases"
 	jobsColl       = "jobs"
 	quarantineColl = "quarantine"
+	contentColl    = "blobs" // content blobs; blocksColl is another thing
+	namesColl      = "names"
 )
 
-// indexes lists what is indexed besides _id: eight in all, none unique, since
+// indexes lists what is indexed besides _id: ten in all, none unique, since
 // RU takes unique ones only while a collection is empty. (vCore allows 64 a
 // collection.) RU needs an index for every sort, and cannot put an array into a
 // compound one; it combines single ones instead.
@@ -51,6 +53,7 @@ func indexes(ru bool) map[string][]bson.D {
 		},
 		blocksColl:  {{{Key: "state", Value: 1}}},
 		windowsColl: {{{Key: "source", Value: 1}, {Key: "next", Value: 1}, {Key: "start", Value: -1}}, {{Key: "held", Value: 1}}},
+		contentColl: {{{Key: "source", Value: 1}, {Key: "next", Value: 1}}, {{Key: "source", Value: 1}, {Key: "created", Value: 1}, {Key: "_id", Value: 1}}},
 		jobsColl:    {{{Key: "at", Value: -1}, {Key: "_id", Value: -1}}},
 	}
 }

@@ -24,16 +24,31 @@ type dayDoc struct {
 
 // countDays adds new events to their days' numbers.
 func (s *Store) countDays(ctx context.Context, docs []eventDoc) error {
+	times := make([]audit.Ticks, len(docs))
+	for i, d := range docs {
+		times[i] = audit.Ticks(d.Ticks)
+	}
+	return s.addToDays(ctx, times, nil)
+}
+
+// addToDays counts events that came and events that went.
+func (s *Store) addToDays(ctx context.Context, came, went []audit.Ticks) error {
 	coll, err := s.coll(ctx, daysColl)
 	if err != nil {
 		return err
 	}
 	counts := map[string]int{}
-	for _, d := range docs {
-		counts[dayOf(audit.Ticks(d.Ticks))]++
+	for _, t := range came {
+		counts[dayOf(t)]++
+	}
+	for _, t := range went {
+		counts[dayOf(t)]--
 	}
 	updates := make([]mongo.WriteModel, 0, len(counts))
 	for day, n := range counts {
+		if n == 0 {
+			continue
+		}
 		updates = append(updates, mongo.NewUpdateOneModel().SetFilter(byID(day)).
 			SetUpdate(bson.D{{Key: "$inc", Value: bson.D{{Key: "events", Value: n}}}}))
 	}

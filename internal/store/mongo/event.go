@@ -48,6 +48,7 @@ type storedEvent struct {
 	ID     string      `bson:"_id"`
 	Ticks  audit.Ticks `bson:"t"`
 	Seq    int64       `bson:"seq"`
+	Keys   []string    `bson:"k"`
 	Tokens []string    `bson:"w"`
 	Event  audit.Event `bson:"event"`
 }

@@ -87,7 +87,8 @@ func TestFaults(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, rows, 1)
 		for _, want := range []bool{true, false} {
-			ours, err := holdWindow(t.Context(), coll, rows[0], clock.Now().Add(time.Minute))
+			row := rows[0] // as both read it
+			ours, err := holdWindow(t.Context(), coll, &row, clock.Now().Add(time.Minute))
 			require.NoError(t, err)
 			require.Equal(t, want, ours)
 		}
@@ -95,7 +96,7 @@ func TestFaults(t *testing.T) {
 	})
 	t.Run("a term is the beginning of one token", func(t *testing.T) {
 		odd := storetest.Event(3000)
-		odd.Tokens = []string{"aa", "cc"} // one above the range's start, one below its end
+		odd.Tokens = []string{"aa", "cc"} // one above the term, one below what follows it
 		_, err := s.Insert(t.Context(), []audit.Stored{odd})
 		require.NoError(t, err)
 		for term, want := range map[string]int{"bb": 0, "cc": 1, "a": 1} {

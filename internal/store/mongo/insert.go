@@ -9,7 +9,6 @@ import (
 
 	"aoc/internal/audit"
 
-	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
@@ -60,7 +59,7 @@ func (s *Store) unknown(ctx context.Context, batch []audit.Stored) ([]*audit.Sto
 		return nil, err
 	}
 	for part := range slices.Chunk(ids, blockSize) {
-		there, err := findAll[storedEvent](ctx, events, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: part}}}}, options.Find().SetProjection(fields("_id")))
+		there, err := findAll[storedEvent](ctx, events, anyID(part), options.Find().SetProjection(fields("_id")))
 		if err != nil {
 			return nil, fmt.Errorf("look for known events: %w", err)
 		}

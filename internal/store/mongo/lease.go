@@ -104,11 +104,7 @@ func (s *Store) confirm(ctx context.Context, coll *mongo.Collection, lease audit
 }
 
 func deleteLeases(ctx context.Context, coll *mongo.Collection, filter bson.D) error {
-	err := patiently(ctx, func() error {
-		_, err := coll.DeleteMany(ctx, filter)
-		return err
-	})
-	if err != nil {
+	if _, err := deleteAll(ctx, coll, filter); err != nil {
 		return fmt.Errorf("delete old leases: %w", err)
 	}
 	return nil

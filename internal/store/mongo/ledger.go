@@ -30,6 +30,9 @@ type windowDoc struct {
 	ListedAt int64             `bson:"listed"`
 	FailedAt int64             `bson:"failed"`
 	Counts   audit.Counts      `bson:"counts"`
+	Late     int               `bson:"late"`
+	Lags     audit.Lags        `bson:"lags"`
+	Deleted  int64             `bson:"deleted"`
 	Fence    int64             `bson:"fence"`
 }
 
@@ -44,14 +47,15 @@ func newWindowDoc(w *audit.Window) windowDoc {
 	return windowDoc{
 		ID: windowID(w.Source, w.Start), Source: w.Source, Start: nanos(w.Start), State: w.State, Reason: valid(w.Reason),
 		Passes: w.Passes, Attempts: w.Attempts, Error: valid(w.Error), NextAt: nanos(w.NextAt), HeldTill: nanos(w.HeldTill),
-		ListedAt: nanos(w.ListedAt), FailedAt: nanos(w.FailedAt), Counts: w.Counts, Fence: w.Fence,
+		ListedAt: nanos(w.ListedAt), FailedAt: nanos(w.FailedAt), Counts: w.Counts, Late: w.Late, Lags: w.Lags, Deleted: nanos(w.Deleted), Fence: w.Fence,
 	}
 }
 
 func (d *windowDoc) window() audit.Window {
 	return audit.Window{
 		Source: d.Source, Start: moment(d.Start), State: d.State, Reason: d.Reason, Passes: d.Passes, Attempts: d.Attempts, Error: d.Error,
-		NextAt: moment(d.NextAt), HeldTill: moment(d.HeldTill), ListedAt: moment(d.ListedAt), FailedAt: moment(d.FailedAt), Counts: d.Counts, Fence: d.Fence,
+		NextAt: moment(d.NextAt), HeldTill: moment(d.HeldTill), ListedAt: moment(d.ListedAt), FailedAt: moment(d.FailedAt),
+		Counts: d.Counts, Late: d.Late, Lags: d.Lags, Deleted: moment(d.Deleted), Fence: d.Fence,
 	}
 }
 
@@ -127,75 +131,39 @@ func bringForward(ctx context.Context, coll *mongo.Collection, windows []audit.W
 	return bulkWrite(ctx, coll, updates)
 }
 
-// maxRounds is how often HandOut looks again after others were faster.
-const maxRounds = 5
-
 // HandOut holds windows that are due; see storetest.Ledger.
 func (s *Store) HandOut(ctx context.Context, sources []audit.Source, now time.Time, hold time.Duration, limit int) ([]audit.Window, error) {
 	coll, err := s.coll(ctx, windowsColl)
 	if err != nil {
 		return nil, err
 	}
-	var held []audit.Window
-	for range maxRounds {
-		due, err := dueWindows(ctx, coll, sources, now, limit-len(held))
-		if err != nil {
-			return held, fmt.Errorf("look for due windows: %w", err)
-		}
-		before := len(held)
-		for _, row := range due {
-			ours, err := holdWindow(ctx, coll, row, now.Add(hold))
-			if err != nil {
-				return held, fmt.Errorf("hold window %s: %w", row.ID, err)
-			}
-			if ours {
-				row.HeldTill = nanos(now.Add(hold))
-				held = append(held, row.window())
-			}
-		}
-		if len(held)-before == len(due) { // nobody was faster
-			break
-		}
+	till := now.Add(hold)
+	rows, err := handOut(limit, func(limit int) ([]windowDoc, error) {
+		return dueWindows(ctx, coll, sources, now, limit)
+	}, func(row *windowDoc) (bool, error) {
+		return holdWindow(ctx, coll, row, till)
+	})
+	windows := make([]audit.Window, len(rows))
+	for i := range rows {
+		windows[i] = rows[i].window()
 	}
-	return held, nil
+	if err != nil {
+		return windows, fmt.Errorf("hand out windows: %w", err)
+	}
+	return windows, nil
 }
 
-// dueWindows asks for each source by itself: so many rows of each at most are
-// read, in the index's order, however many are due.
 func dueWindows(ctx context.Context, coll *mongo.Collection, sources []audit.Source, now time.Time, limit int) ([]windowDoc, error) {
-	if limit < 1 {
-		return nil, nil
-	}
-	var due []windowDoc
-	for _, source := range slices.Compact(slices.Sorted(slices.Values(sources))) {
-		of, err := dueOf(ctx, coll, source, now, limit)
-		if err != nil {
-			return nil, err
-		}
-		due = append(due, of...)
-	}
-	slices.SortFunc(due, func(a, b windowDoc) int {
+	order := bson.D{{Key: "source", Value: 1}, {Key: "next", Value: 1}, {Key: "start", Value: -1}}
+	return dueRows(ctx, coll, sources, now, limit, order, func(a, b windowDoc) int {
 		return cmp.Or(cmp.Compare(a.NextAt, b.NextAt), cmp.Compare(b.Start, a.Start))
 	})
-	return due[:min(limit, len(due))], nil
 }
 
-// dueOf sorts by the source too, though it is one: RU sorts by whole indexes only.
-func dueOf(ctx context.Context, coll *mongo.Collection, source audit.Source, now time.Time, limit int) ([]windowDoc, error) {
-	at := now.UnixNano()
-	filter := bson.D{
-		{Key: "source", Value: source},
-		{Key: "next", Value: bson.D{{Key: "$gt", Value: 0}, {Key: "$lte", Value: at}}},
-		{Key: "held", Value: bson.D{{Key: "$lte", Value: at}}},
-	}
-	order := bson.D{{Key: "source", Value: 1}, {Key: "next", Value: 1}, {Key: "start", Value: -1}}
-	return findAll[windowDoc](ctx, coll, filter, options.Find().SetSort(order).SetLimit(int64(limit)))
-}
-
-// holdWindow holds a row for us, unless it was held or saved since it was read.
-func holdWindow(ctx context.Context, coll *mongo.Collection, row windowDoc, till time.Time) (bool, error) {
-	filter := bson.D{{Key: "_id", Value: row.ID}, {Key: "held", Value: row.HeldTill}, {Key: "next", Value: row.NextAt}}
-	return change(ctx, coll, filter, bson.D{{Key: "held", Value: nanos(till)}})
+func holdWindow(ctx context.Context, coll *mongo.Collection, row *windowDoc, till time.Time) (bool, error) {
+	was := row.HeldTill
+	row.HeldTill = nanos(till)
+	return holdRow(ctx, coll, row.ID, row.NextAt, was, row.HeldTill)
 }
 
 // SaveWindows writes outcomes over rows; see storetest.Ledger.

@@ -12,7 +12,7 @@
 //     written before the first such event, so at worst they promise too much
 //     when a writer dies
 //   - blocks: blocks of sequence numbers, see block.go
-//   - feeds, windows: the ledger; leases; jobs; quarantine
+//   - feeds, windows, blobs: the ledger; leases; jobs; quarantine; names
 //
 // Every document is found by an _id that says what it is, so that writing
 // twice is writing once, and two writers that want one thing are told apart by

@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -13,9 +14,6 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
-
-// maxFetch is how many events one query of a search returns at most.
-const maxFetch = 2000
 
 // Event returns one event; see storetest.Events.
 func (s *Store) Event(ctx context.Context, scope audit.Scope, id string) (audit.Event, error) {
@@ -118,27 +116,28 @@ func (s *Store) search(ctx context.Context, q *audit.Query) ([]storedEvent, erro
 
 // searchWindow returns the newest events of a window that the query wants.
 func searchWindow(ctx context.Context, coll *mongo.Collection, q *audit.Query, wanted bson.D, from, to audit.Ticks, limit int) ([]storedEvent, error) {
-	var found []storedEvent
-	after, fetch := q.After, limit
-	for {
-		filter := slices.Concat(between("t", int64(from), int64(to)), wanted, behind(after, to))
-		rows, err := findAll[storedEvent](ctx, coll, filter, options.Find().
+	return readSpan(q.After, from, to, limit, func(when bson.D, limit int) ([]storedEvent, error) {
+		return findAll[storedEvent](ctx, coll, slices.Concat(when, wanted), options.Find().
 			SetSort(bson.D{{Key: "t", Value: -1}, {Key: "_id", Value: -1}}).
-			SetLimit(int64(fetch)).SetProjection(projection(q)))
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			if hasTerms(row.Tokens, q.Terms) && len(found) < limit {
-				found = append(found, row)
-			}
-		}
-		if len(rows) < fetch || len(found) == limit {
-			return found, nil
-		}
-		last := rows[len(rows)-1].position()
-		after, fetch = &last, maxFetch
+			SetLimit(int64(limit)).SetProjection(fields("t", "event")))
+	})
+}
+
+// readSpan reads up to limit events of [from, to) that come after a position; no
+// span goes beyond the position's tick. What is left of that tick is asked for
+// by itself: where a lower bound stands beside an $or whose branches bound the
+// same indexed field, DocumentDB 0.108 leaves the tick out.
+func readSpan(after *audit.Position, from, to audit.Ticks, limit int, find func(when bson.D, limit int) ([]storedEvent, error)) ([]storedEvent, error) {
+	if after == nil || to <= after.Time {
+		return find(between("t", int64(from), int64(to)), limit)
 	}
+	id := strings.ToValidUTF8(after.ID, string(utf8.RuneError))
+	rows, err := find(bson.D{{Key: "t", Value: int64(after.Time)}, {Key: "_id", Value: bson.D{{Key: "$lt", Value: id}}}}, limit)
+	if err != nil || len(rows) == limit || after.Time == from {
+		return rows, err
+	}
+	older, err := find(between("t", int64(from), int64(after.Time)), limit-len(rows))
+	return append(rows, older...), err
 }
 
 // wantedBy is the part of a query's filter that does not depend on time.
@@ -153,7 +152,7 @@ func wantedBy(q *audit.Query) bson.D {
 		all = append(all, bson.D{{Key: "k", Value: bson.D{{Key: "$in", Value: keys}}}})
 	}
 	for _, term := range q.Terms {
-		all = append(all, bson.D{{Key: "w", Value: bson.D{{Key: "$elemMatch", Value: prefixed(term)}}}})
+		all = append(all, bson.D{{Key: "w", Value: bson.D{{Key: "$regex", Value: prefixed(term)}}}})
 	}
 	if len(all) > 0 {
 		filter = append(filter, bson.E{Key: "$and", Value: all})
@@ -161,15 +160,12 @@ func wantedBy(q *audit.Query) bson.D {
 	return filter
 }
 
-// prefixed is the range of the strings that begin with a term: strings are
-// compared by their bytes, and UTF-8 keeps the order of the runes.
-func prefixed(term string) bson.D {
+// prefixed is the pattern of the strings that begin with a term. All engines
+// find those through an index, as vCore does not with a range in an $elemMatch.
+// Patterns end at a NUL, so that is written in another way.
+func prefixed(term string) string {
 	term = strings.ToValidUTF8(term, string(utf8.RuneError))
-	bounds := bson.D{{Key: "$gte", Value: term}}
-	if next := successor(term); next != "" {
-		bounds = append(bounds, bson.E{Key: "$lt", Value: next})
-	}
-	return bounds
+	return "^" + strings.ReplaceAll(regexp.QuoteMeta(term), "\x00", `\x00`)
 }
 
 // successor returns the first string after all that begin with a term, ""
@@ -190,32 +186,3 @@ func successor(term string) string {
 
 // Code points between these are none, and cannot be written in UTF-8.
 const surrogates, afterSurrogates = 0xD800, 0xE000
-
-// hasTerms reports whether each term begins some token. The filter says so too,
-// but engines differ in what $elemMatch means over plain strings: some test the
-// two bounds of a range on different elements.
-func hasTerms(tokens, terms []string) bool {
-	return !slices.ContainsFunc(terms, func(term string) bool {
-		return !slices.ContainsFunc(tokens, func(token string) bool { return strings.HasPrefix(token, term) })
-	})
-}
-
-func projection(q *audit.Query) bson.D {
-	if len(q.Terms) > 0 {
-		return fields("t", "event", "w")
-	}
-	return fields("t", "event")
-}
-
-// behind is the filter of what comes after a position, as far as the end of the
-// window does not say it already.
-func behind(p *audit.Position, to audit.Ticks) bson.D {
-	if p == nil || to <= p.Time {
-		return nil
-	}
-	id := strings.ToValidUTF8(p.ID, string(utf8.RuneError))
-	return bson.D{{Key: "$or", Value: bson.A{
-		bson.D{{Key: "t", Value: bson.D{{Key: "$lt", Value: int64(p.Time)}}}},
-		bson.D{{Key: "t", Value: int64(p.Time)}, {Key: "_id", Value: bson.D{{Key: "$lt", Value: id}}}},
-	}}}
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -120,13 +121,42 @@ func change(ctx context.Context, coll *mongo.Collection, filter, set bson.D) (bo
 
 // bulkWrite makes changes that may be repeated, in any order.
 func bulkWrite(ctx context.Context, coll *mongo.Collection, updates []mongo.WriteModel) error {
-	if len(updates) == 0 {
-		return nil
+	_, err := bulkMatch(ctx, coll, updates)
+	return err
+}
+
+// bulkSize is how many changes are sent at once: few enough for the smallest RU
+// database to make within opTime, and to make again where it was throttled.
+const bulkSize = 100
+
+// bulkMatch is bulkWrite, and says how many documents the changes' filters
+// found. What is repeated must be found again.
+func bulkMatch(ctx context.Context, coll *mongo.Collection, updates []mongo.WriteModel) (matched int, _ error) {
+	for part := range slices.Chunk(updates, bulkSize) {
+		err := patiently(ctx, func() error {
+			res, err := coll.BulkWrite(ctx, part, options.BulkWrite().SetOrdered(false))
+			if err == nil {
+				matched += int(res.MatchedCount)
+			}
+			return err
+		})
+		if err != nil {
+			return matched, err
+		}
 	}
-	return patiently(ctx, func() error {
-		_, err := coll.BulkWrite(ctx, updates, options.BulkWrite().SetOrdered(false))
+	return matched, nil
+}
+
+// deleteAll deletes what a filter finds and says how many that were.
+func deleteAll(ctx context.Context, coll *mongo.Collection, filter bson.D) (deleted int, _ error) {
+	err := patiently(ctx, func() error {
+		res, err := coll.DeleteMany(ctx, filter)
+		if res != nil { // some may be gone though others were throttled
+			deleted += int(res.DeletedCount)
+		}
 		return err
 	})
+	return deleted, err
 }
 
 // findAll reads everything that a bounded query finds.
@@ -159,6 +189,10 @@ func findOne[T any](ctx context.Context, coll *mongo.Collection, id string, fiel
 }
 
 func byID(id string) bson.D { return bson.D{{Key: "_id", Value: id}} }
+
+func anyID(ids []string) bson.D {
+	return bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}
+}
 
 func fields(names ...string) bson.D {
 	d := make(bson.D, len(names))

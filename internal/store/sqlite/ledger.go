@@ -13,15 +13,16 @@ import (
 )
 
 const (
-	windowColumns = "source, start, state, reason, passes, attempts, error, next_at, held_till, listed_at, failed_at, blobs, read, new, known, quarantined, fence"
-	insertWindow  = "INSERT INTO ledger (" + windowColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+	windowColumns = "source, start, state, reason, passes, attempts, error, next_at, held_till, listed_at, failed_at, blobs, read, new, known, quarantined, late, lags, deleted_at, fence"
+	insertWindow  = "INSERT INTO ledger (" + windowColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
 
 	planWindow  = insertWindow + "ON CONFLICT DO NOTHING"
 	hurryWindow = `UPDATE ledger SET next_at = ?1 WHERE source = ?2 AND start = ?3 AND (next_at > ?1 OR next_at IS NULL AND state <> ?4)`
 	saveWindow  = insertWindow + `ON CONFLICT (source, start) DO UPDATE SET
 		state = excluded.state, reason = excluded.reason, passes = excluded.passes, attempts = excluded.attempts, error = excluded.error,
 		next_at = excluded.next_at, held_till = excluded.held_till, listed_at = excluded.listed_at, failed_at = excluded.failed_at,
-		blobs = excluded.blobs, read = excluded.read, new = excluded.new, known = excluded.known, quarantined = excluded.quarantined, fence = excluded.fence
+		blobs = excluded.blobs, read = excluded.read, new = excluded.new, known = excluded.known, quarantined = excluded.quarantined,
+		late = excluded.late, lags = excluded.lags, deleted_at = excluded.deleted_at, fence = excluded.fence
 		WHERE fence <= excluded.fence`
 	selectDue = "SELECT " + windowColumns + ` FROM ledger INDEXED BY ledger_due
 		WHERE source = ?1 AND next_at <= ?2 AND (held_till IS NULL OR held_till <= ?2) ORDER BY next_at, start DESC LIMIT ?3`
@@ -119,30 +120,39 @@ func (s *Store) Windows(ctx context.Context, q audit.LedgerQuery) ([]audit.Windo
 	if q.Limit < 1 {
 		return nil, audit.Invalid("limit", "expected one window at least")
 	}
-	var sources any
+	sources, from, until, err := ledgerBounds(&q)
+	if err != nil {
+		return nil, err
+	}
+	windows, err := scanWindows(s.reader.QueryContext(ctx, selectWindows, sources, from, until, q.Limit))
+	return windows, s.fault(ctx, "read ledger", err)
+}
+
+// ledgerBounds are a query's bounds as its statement takes them: the sources as
+// a list in JSON, nil for all, and ticks.
+func ledgerBounds(q *audit.LedgerQuery) (sources any, from, until int64, err error) {
 	if len(q.Sources) > 0 {
 		list, err := json.Marshal(q.Sources)
 		if err != nil {
-			return nil, err
+			return nil, 0, 0, err
 		}
 		sources = string(list)
 	}
-	from, until := audit.Ticks(math.MinInt64), audit.Ticks(math.MaxInt64)
+	from, until = math.MinInt64, math.MaxInt64
 	if !q.Start.IsZero() {
-		from = ceil(q.Start)
+		from = int64(ceil(q.Start))
 	}
 	if !q.End.IsZero() {
-		until = ceil(q.End)
+		until = int64(ceil(q.End))
 	}
-	windows, err := scanWindows(s.reader.QueryContext(ctx, selectWindows, sources, int64(from), int64(until), q.Limit))
-	return windows, s.fault(ctx, "read ledger", err)
+	return sources, from, until, nil
 }
 
 func windowValues(w *audit.Window) []any {
 	c := w.Counts
 	return []any{
 		w.Source, ticks(w.Start), w.State, w.Reason, w.Passes, w.Attempts, w.Error, ticks(w.NextAt), ticks(w.HeldTill), ticks(w.ListedAt), ticks(w.FailedAt),
-		c.Blobs, c.Read, c.New, c.Known, c.Quarantined, w.Fence,
+		c.Blobs, c.Read, c.New, c.Known, c.Quarantined, w.Late, lags(w.Lags), ticks(w.Deleted), w.Fence,
 	}
 }
 
@@ -153,13 +163,12 @@ func scanWindows(rows *sql.Rows, err error) (windows []audit.Window, _ error) {
 	defer rows.Close()
 	for rows.Next() {
 		var w audit.Window
-		var start, next, held, listed, failed sql.NullInt64
 		c := &w.Counts
-		if err = rows.Scan(&w.Source, &start, &w.State, &w.Reason, &w.Passes, &w.Attempts, &w.Error, &next, &held, &listed, &failed,
-			&c.Blobs, &c.Read, &c.New, &c.Known, &c.Quarantined, &w.Fence); err != nil {
+		if err = rows.Scan(&w.Source, instant{&w.Start}, &w.State, &w.Reason, &w.Passes, &w.Attempts, &w.Error,
+			instant{&w.NextAt}, instant{&w.HeldTill}, instant{&w.ListedAt}, instant{&w.FailedAt},
+			&c.Blobs, &c.Read, &c.New, &c.Known, &c.Quarantined, &w.Late, (*lags)(&w.Lags), instant{&w.Deleted}, &w.Fence); err != nil {
 			return nil, err
 		}
-		w.Start, w.NextAt, w.HeldTill, w.ListedAt, w.FailedAt = moment(start), moment(next), moment(held), moment(listed), moment(failed)
 		windows = append(windows, w)
 	}
 	return windows, rows.Err()
@@ -170,19 +179,4 @@ func changes(r sql.Result, err error) (int64, error) {
 		return 0, err
 	}
 	return r.RowsAffected()
-}
-
-// ticks is a moment as a column holds it: NULL is the zero time.
-func ticks(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return int64(audit.TicksOf(t))
-}
-
-func moment(column sql.NullInt64) time.Time {
-	if !column.Valid {
-		return time.Time{}
-	}
-	return audit.Ticks(column.Int64).Time()
 }

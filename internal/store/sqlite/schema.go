@@ -72,6 +72,36 @@ CREATE TABLE quarantine (id TEXT PRIMARY KEY, body BLOB NOT NULL, zstd BLOB);
 DROP INDEX ledger_due;
 CREATE INDEX ledger_due ON ledger (source, next_at, start DESC) WHERE next_at IS NOT NULL;
 `,
+	`
+ALTER TABLE ledger ADD COLUMN late INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ledger ADD COLUMN lags TEXT NOT NULL DEFAULT ''; -- JSON; '': none
+ALTER TABLE ledger ADD COLUMN deleted_at INTEGER;
+CREATE TABLE blobs (
+	blob      INTEGER PRIMARY KEY, -- keeps the long ids out of the indexes below
+	source    TEXT NOT NULL,
+	id        TEXT NOT NULL,
+	uri       TEXT NOT NULL,
+	created   INTEGER NOT NULL,
+	until     INTEGER,
+	expires   INTEGER,
+	state     TEXT NOT NULL,
+	reason    TEXT NOT NULL,
+	late      INTEGER NOT NULL,
+	attempts  INTEGER NOT NULL,
+	error     TEXT NOT NULL,
+	next_at   INTEGER,
+	held_till INTEGER,
+	stored_at INTEGER,
+	failed_at INTEGER,
+	blobs INTEGER NOT NULL, read INTEGER NOT NULL, new INTEGER NOT NULL, known INTEGER NOT NULL, quarantined INTEGER NOT NULL,
+	lags      TEXT NOT NULL,
+	fence     INTEGER NOT NULL,
+	UNIQUE (source, id)
+);
+CREATE INDEX blobs_due     ON blobs (source, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX blobs_created ON blobs (source, created);
+CREATE TABLE known_names (id TEXT PRIMARY KEY, found INTEGER NOT NULL, name TEXT NOT NULL, upn TEXT NOT NULL, type TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+`,
 }
 
 // migrate brings the schema to this program's version. A file that a newer

@@ -150,11 +150,7 @@ func TestKilled(t *testing.T) {
 		require.Zero(t, events%childBatch)
 		require.Equal(t, []int{events, events}, []int{raws, seq})
 	}
-	var health string
-	require.NoError(t, s.writer.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&health))
-	require.Equal(t, "ok", health)
-	_, err := s.writer.ExecContext(t.Context(), "INSERT INTO words (words) VALUES ('integrity-check')")
-	require.NoError(t, err)
+	requireHealthy(t, s)
 }
 
 func TestOpen(t *testing.T) {
@@ -188,19 +184,6 @@ func TestOpen(t *testing.T) {
 		events, err := open(t, path).After(t.Context(), 0, 100)
 		require.NoError(t, err)
 		require.Len(t, events, 60)
-	})
-	t.Run("brings an older schema up to date", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "aoc.db")
-		newest := migrations
-		migrations = newest[:1]
-		old := open(t, path)
-		_, err := old.Plan(t.Context(), []audit.Window{{Source: audit.AOC, Start: storetest.Epoch, NextAt: storetest.Epoch}})
-		require.NoError(t, err)
-		require.NoError(t, old.Close())
-		migrations = newest
-		due, err := open(t, path).HandOut(t.Context(), []audit.Source{audit.AOC}, storetest.Epoch, time.Minute, 5)
-		require.NoError(t, err)
-		require.Len(t, due, 1)
 	})
 	t.Run("refuses what a newer program wrote", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "aoc.db")

@@ -19,8 +19,11 @@ type Store interface {
 	Trail
 	Quarantine
 	Ledger
+	Blobs
 	Leases
 	Jobs
+	Upkeep
+	Names
 	// Ping says whether the store can be reached, within the context's time.
 	Ping(ctx context.Context) error
 	// Close releases what the store holds. Nothing may be called after it.
@@ -57,7 +60,8 @@ type Trail interface {
 	// given up; what it stores later is numbered anew.
 	After(ctx context.Context, seq int64, limit int) ([]audit.Sequenced, error)
 	// Facets returns the combinations of values that events in the scope have,
-	// in no order, 10,000 at most.
+	// in no order, 10,000 at most. One whose last event was deleted or replaced may
+	// be among them still.
 	Facets(ctx context.Context, scope audit.Scope) ([]audit.Facet, error)
 }
 
@@ -103,6 +107,36 @@ type LedgerSums interface {
 	Feeds(ctx context.Context) ([]audit.FeedState, error)
 }
 
+// Blobs is the ledger's account of content blobs: a row each, from when it was
+// first heard of until it is folded. A blob's id is unique within its source,
+// and opaque.
+type Blobs interface {
+	// AddBlobs adds rows that are not there yet, by source and id, and says how
+	// many; those that are there, or came earlier in the same call, stay as they
+	// are. Some thousand are no trouble.
+	AddBlobs(ctx context.Context, rows []audit.BlobRow) (int, error)
+	// HandOutBlobs returns up to limit blobs of the sources that are due (NextAt is
+	// set and not after now, HeldTill is not after now), those with the oldest
+	// NextAt first, and holds them until now+hold, as HandOut does with windows.
+	HandOutBlobs(ctx context.Context, sources []audit.Source, now time.Time, hold time.Duration, limit int) ([]audit.BlobRow, error)
+	// SaveBlobs writes rows whole, as SaveWindows does with windows: Fence is set to
+	// the lease's, a row that is not there is added, one that has seen a higher
+	// fence is left alone, and audit.ErrFenced returned after the others were
+	// written.
+	SaveBlobs(ctx context.Context, lease audit.Lease, rows []audit.BlobRow) error
+	BlobAccount
+}
+
+// BlobAccount is what is read off the blobs' rows, and how it ends.
+type BlobAccount interface {
+	// Blobs lists rows by source, Created and id, ascending; the query's times bound
+	// Created.
+	Blobs(ctx context.Context, q audit.LedgerQuery) ([]audit.BlobRow, error)
+	// FoldBlobs deletes the rows of a source with Created at or after start and
+	// before end that are not Listed, and says how many.
+	FoldBlobs(ctx context.Context, source audit.Source, start, end time.Time) (int, error)
+}
+
 // Leases let one of several instances do a thing at a time.
 type Leases interface {
 	// Acquire claims a name for a holder until now+ttl by the clock that the store
@@ -128,4 +162,39 @@ type Jobs interface {
 	Job(ctx context.Context, id string) (audit.Job, error)
 	// Jobs returns the newest by CreatedAt, newest first, up to limit.
 	Jobs(ctx context.Context, limit int) ([]audit.Job, error)
+}
+
+// Upkeep is what maintenance does to what is stored. It is given up to some
+// hundred ids or events in one call. What is no id is not there.
+type Upkeep interface {
+	// Raws returns the evidence of those events that are there, by id.
+	Raws(ctx context.Context, ids []string) (map[string]audit.Raw, error)
+	// Replace overwrites the event and the index of those that are there, and says
+	// how many it found, the same id counted once and the last of it written. Raw
+	// bytes, sequence number and Tags stay as they are. One that differs in nothing
+	// costs no write.
+	Replace(ctx context.Context, batch []audit.Stored) (int, error)
+	// Delete removes events with their raw bytes and index, and says how many were
+	// there. At no moment can an event be read whose raw bytes are gone, and what a
+	// crash in the middle leaves is removed by the same call again. The caller must
+	// keep the same events from being inserted meanwhile. See Trail.Facets for what
+	// stays.
+	Delete(ctx context.Context, ids []string) (int, error)
+	Removal
+}
+
+// Removal ends what has served its turn.
+type Removal interface {
+	// Unquarantine removes quarantined records by id, and says how many.
+	Unquarantine(ctx context.Context, ids []string) (int, error)
+	// DeleteJobs removes jobs that ended before a moment, and says how many.
+	DeleteJobs(ctx context.Context, before time.Time) (int, error)
+}
+
+// Names keeps what a directory said of ids, misses too.
+type Names interface {
+	// KnownNames returns what is kept of ids and still believed: its Until is after now.
+	KnownNames(ctx context.Context, ids []string, now time.Time) (map[string]audit.KnownName, error)
+	// KeepNames adds or overwrites.
+	KeepNames(ctx context.Context, names map[string]audit.KnownName) error
 }

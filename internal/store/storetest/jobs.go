@@ -30,7 +30,7 @@ func testJobs(t *testing.T, e Engine) {
 
 	done := job(1)
 	done.State, done.DoneAt = audit.JobDone, done.CreatedAt.Add(time.Hour+audit.TickLength)
-	done.Progress = audit.Progress{Windows: 9, Done: 8, Failing: 1, Counts: audit.Counts{Blobs: 1, Read: 2, New: 3, Known: 4, Quarantined: 5}}
+	done.Progress = audit.Progress{Windows: 9, Done: 8, Failing: 1, Scanned: 7, Changed: 6, Counts: audit.Counts{Blobs: 1, Read: 2, New: 3, Known: 4, Quarantined: 5}}
 	require.NoError(t, b.again().SaveJob(t.Context(), done))
 	requireJobs(t, b, 10, job(3), job(2), done, job(0))
 }
@@ -42,7 +42,9 @@ func job(n int) audit.Job {
 			{Source: audit.M365Exchange, Start: Epoch, End: Epoch.Add(time.Hour), Note: "only 7 days can be reached"},
 			{Source: audit.IntuneAudit, Start: Epoch.Add(-time.Hour), End: Epoch},
 		},
-		Before: audit.Counts{Read: n, New: 1},
+		Before:  audit.Counts{Read: n, New: 1},
+		Options: audit.JobOptions{Since: Epoch.Add(-audit.TickLength), Limit: 500, DryRun: true},
+		Error:   `429: "later" ✓`, Notes: []string{"3 records could not be read", "ünproven"}, Position: 1<<53 + 1 + int64(n),
 	}
 }
 

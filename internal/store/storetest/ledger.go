@@ -39,6 +39,7 @@ func full(source audit.Source, hour int) audit.Window {
 	w.Passes, w.Attempts, w.Fence = 2, 3, 7
 	w.HeldTill, w.ListedAt, w.FailedAt = at.Add(audit.TickLength), at.Add(2*audit.TickLength), at.Add(3*audit.TickLength)
 	w.Counts = audit.Counts{Blobs: 1, Read: 20, New: 12, Known: 7, Quarantined: 1}
+	w.Late, w.Lags, w.Deleted = 5, someLags(), at.Add(4*audit.TickLength)
 	return w
 }
 

@@ -15,7 +15,7 @@ import (
 func testPages(t *testing.T, e Engine) {
 	b := newBed(t, e)
 	next := e.size(600, 150)
-	all := append(b.seed(t, 0, next), crowd(t, b)...)
+	all := append(b.seed(t, 0, next), crowd(t, b, next/2)...)
 	queries := []audit.Query{
 		{Limit: 37},
 		{Limit: 7, Filters: []audit.Filter{{Field: audit.FieldService, Values: []string{"teams", "intune"}}}},
@@ -51,14 +51,14 @@ func testPages(t *testing.T, e Engine) {
 	}
 }
 
-// crowd stores events at one tick and the ticks beside it.
-func crowd(t *testing.T, b *bed) []audit.Stored {
+// crowd stores events at the tick of the i-th event and the ticks beside it.
+func crowd(t *testing.T, b *bed, i int) []audit.Stored {
 	var batch []audit.Stored
-	at := Event(300).Event.Time
-	for i := range 90 {
-		e := Event(i).Event
-		e.RecordID = fmt.Sprintf("crowd-%d", i)
-		e.Time = at.Add(time.Duration(i%3-1) * audit.TickLength)
+	at := Event(i).Event.Time
+	for n := range 90 {
+		e := Event(n).Event
+		e.RecordID = fmt.Sprintf("crowd-%d", n)
+		e.Time = at.Add(time.Duration(n%3-1) * audit.TickLength)
 		batch = append(batch, stored(e, []byte(`"Crowd":true`)))
 	}
 	insert(t, b, batch, len(batch), 0)

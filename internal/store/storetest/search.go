@@ -15,7 +15,7 @@ import (
 
 func testSearch(t *testing.T, e Engine) {
 	b := newBed(t, e)
-	all := b.seed(t, 0, e.size(2000, 400))
+	all := b.seed(t, 0, e.size(2000, 300))
 	t.Run("chosen", func(t *testing.T) {
 		for name, q := range chosenQueries(all) {
 			requireAnswer(t, b, name, q, all)

@@ -71,6 +71,8 @@ func Run(t *testing.T, engine Engine) {
 		{"trail", testTrail},
 		{"ledger", testLedger},
 		{"ledger sums", testLedgerSums},
+		{"blobs", testBlobs},
+		{"names", testNames},
 		{"leases", testLeases},
 		{"jobs", testJobs},
 		{"quarantine", testQuarantine},
@@ -85,6 +87,7 @@ func RunSearch(t *testing.T, engine Engine) {
 		{"scope", testScope},
 		{"search", testSearch},
 		{"pages", testPages},
+		{"upkeep", testUpkeep},
 	})
 }
 
