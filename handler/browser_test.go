@@ -15,7 +15,7 @@ import (
 // in a real browser. With AOC_SCREENSHOT set it writes README's picture there.
 func TestTheScreen(t *testing.T) {
 	b := browsertest.Start(t, 1440, 900) // first: without a browser there is no use in the rest
-	p := start(t, nil, "--demo", "--data", t.TempDir())
+	p := start(t, nil, "--demo", "--people", "40", "--data", t.TempDir())
 	p.jobDone()
 	b.Do(chromedp.Navigate(p.url + "/"))
 	b.Until("document.querySelector('#results').getAttribute('aria-busy') === 'false'")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"aoc/internal/audit"
+	"aoc/internal/limit"
 )
 
 // Config is everything that can be set, read once at the start.
@@ -33,6 +34,10 @@ type Config struct {
 	Demo                                       bool // the tenant is the simulated one
 	Alone                                      bool // under the small host, which runs one handler
 	AIAsked                                    bool
+	RedisURL                                   string
+	PublicURL, WebhookAuthID                   string
+	PurviewBackfill                            bool
+	Retention                                  time.Duration // 0: nothing is deleted
 }
 
 // setting is one row of the table of settings.
@@ -49,7 +54,8 @@ var feedsOn = []audit.Source{
 }
 
 // feedsKnown are all feeds that can be read.
-var feedsKnown = append(slices.Clone(feedsOn), audit.EntraSignIn, audit.M365Entra)
+var feedsKnown = append(slices.Clone(feedsOn), audit.EntraSignIn, audit.EntraSignInNonInter, audit.EntraSignInPrincipal,
+	audit.EntraSignInManaged, audit.EntraProvisioning, audit.EntraRisk, audit.M365Entra)
 
 // settings is the one table of what can be set; README's is made of it.
 var settings = []setting{
@@ -87,6 +93,33 @@ var settings = []setting{
 		return err
 	}},
 	{"SOURCES", joined(feedsOn), "the feeds to read, by commas: " + joined(feedsKnown), setSources},
+	{"REDIS_URL", "", "redis://… or rediss://…: limits and names are shared by all instances; without one each keeps its own", func(c *Config, v string) error {
+		if err := limit.CheckURL(v); err != nil {
+			return err
+		}
+		c.RedisURL = v
+		return nil
+	}},
+	{"PURVIEW_BACKFILL", "false", "ask Purview's audit log queries for what a backfill wants and the Management API no longer lists (best effort)", func(c *Config, v string) (err error) {
+		c.PurviewBackfill, err = yesNo(v)
+		return err
+	}},
+	{"RETENTION_DAYS", "0", "delete events older than this, 7 to 3650; 0 keeps all", func(c *Config, v string) error {
+		if v == "0" {
+			return nil
+		}
+		n, err := whole(v, 7, 3650)
+		c.Retention = time.Duration(n) * 24 * time.Hour
+		return err
+	}},
+	{"PUBLIC_URL", "", "the origin at which Microsoft reaches this API; with O365_WEBHOOK_AUTH_ID the Management API pushes", origin(func(c *Config) *string { return &c.PublicURL })},
+	{"O365_WEBHOOK_AUTH_ID", "", "what its notifications must carry, 16 to 128 characters of your choice", func(c *Config, v string) error {
+		if len(v) < 16 || len(v) > 128 {
+			return fmt.Errorf("expected 16 to 128 characters, got %d", len(v)) // it is a secret
+		}
+		c.WebhookAuthID = v
+		return nil
+	}},
 	{"MAPPINGS_PATH", "", "a mappings.yml of your own, for category labels and summaries", text(func(c *Config) *string { return &c.MappingsPath })},
 	{"PUBLISHER_IDENTIFIER", "", "the GUID under which the Management API counts our calls; TENANT_ID unless set", func(c *Config, v string) error {
 		if !isGUID(v) {

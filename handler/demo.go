@@ -27,15 +27,19 @@ func (o *localOptions) simulate(ctx context.Context, env environment, stdout io.
 	if err != nil {
 		return usageError{err}
 	}
-	identity, err := simtenant.LoadOrCreateIdentity(filepath.Join(dir, "tenant.json"), time.Now())
+	identity, err := simtenant.LoadOrCreateIdentity(filepath.Join(dir, "tenant.json"), time.Now(), o.people)
 	if err != nil {
 		return err
 	}
-	tenant, err := simtenant.New(simtenant.Options{Seed: identity.Seed, Epoch: identity.Epoch, Replay: o.replay, People: demoPeople})
+	tenant, err := simtenant.New(simtenant.Options{Seed: identity.Seed, Epoch: identity.Epoch, Replay: o.replay, People: identity.People})
 	if err != nil {
 		return usageError{err}
 	}
-	server, err := tenant.Serve(ctx, "127.0.0.1:0", filepath.Join(dir, "simulated-ca.pem"))
+	authority := "simulated-ca.pem"
+	if o.beside {
+		authority = "simulated-ca-beside.pem"
+	}
+	server, err := tenant.Serve(ctx, "127.0.0.1:0", filepath.Join(dir, authority))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -14,10 +15,12 @@ const (
 	reportsCalls, reportsSpan     = 5, 10 * time.Second
 	intuneCalls, intuneSpan       = 1000, 20 * time.Second
 	directoryCalls, directorySpan = 1000, 10 * time.Second // getByIds costs 3 of a small tenant's 3,500 units
+	riskCalls, riskSpan           = 1, time.Second         // of all apps of the tenant
+	purviewCalls, purviewSpan     = 100, time.Minute       // no bound is documented but for queries a day
 )
 
 // openFeeds makes the client and the feeds that are switched on. It calls nobody.
-func openFeeds(config Config, log *slog.Logger) (*source.Client, []ingest.Feed, error) {
+func openFeeds(config Config, limits *limit.Limits, log *slog.Logger) (*source.Client, []ingest.Feed, error) {
 	transport, err := source.NewTransport(config.CAFile)
 	if err != nil {
 		return nil, nil, err
@@ -33,12 +36,14 @@ func openFeeds(config Config, log *slog.Logger) (*source.Client, []ingest.Feed, 
 		TenantID: config.TenantID, Credential: credential, Transport: transport, Log: log, UserAgent: "AOC/" + version,
 		GraphBaseURL: config.GraphBaseURL, ManagementBaseURL: config.ManagementBaseURL,
 		GraphResource: config.GraphResource, ManagementResource: config.ManagementResource,
-		PublisherIdentifier: config.PublisherIdentifier,
+		PublisherIdentifier: config.PublisherIdentifier, Webhook: webhookOf(config),
 		Limits: source.Limits{
-			Management: limit.NewWindow(config.ManagementPerMinute, time.Minute),
-			Reports:    limit.NewWindow(reportsCalls, reportsSpan),
-			Intune:     limit.NewWindow(intuneCalls, intuneSpan),
-			Directory:  limit.NewWindow(directoryCalls, directorySpan),
+			Management: limits.Limiter("management", config.ManagementPerMinute, time.Minute),
+			Reports:    limits.Limiter("reports", reportsCalls, reportsSpan),
+			Intune:     limits.Limiter("intune", intuneCalls, intuneSpan),
+			Directory:  limits.Limiter("directory", directoryCalls, directorySpan),
+			Risk:       limits.Limiter("risk", riskCalls, riskSpan),
+			Purview:    limits.Limiter("purview", purviewCalls, purviewSpan),
 		},
 	})
 	if err != nil {
@@ -53,4 +58,23 @@ func openFeeds(config Config, log *slog.Logger) (*source.Client, []ingest.Feed, 
 		feeds[i] = feed
 	}
 	return client, feeds, nil
+}
+
+// webhookOf is where the Management API is to push, where both are set.
+func webhookOf(config Config) source.Webhook {
+	if config.PublicURL == "" || config.WebhookAuthID == "" {
+		return source.Webhook{}
+	}
+	return source.Webhook{Address: config.PublicURL + "/api/webhooks/o365", AuthID: config.WebhookAuthID}
+}
+
+// purview is source's Purview in the words of ingest, which must not know the
+// Graph SDK.
+type purview struct{ *source.Purview }
+
+func (p purview) Status(ctx context.Context, id string) (ingest.QueryStatus, error) {
+	s, err := p.Purview.Status(ctx, id)
+	return ingest.QueryStatus{
+		Over: s.State.Over(), Failed: s.State.Over() && s.State != source.QuerySucceeded, Limited: s.Limited, Records: s.Approximate,
+	}, err
 }

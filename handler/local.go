@@ -30,6 +30,7 @@ const localHelp = `Run AOC on this machine: a small Functions host, the page and
 Usage: aoc local [flags]
 
   --demo          on a simulated tenant: a made-up company, no account needed
+  --people N      how many people a new demo's company has (default 120, 10 to 5000)
   --replay FILE   on a simulated tenant that serves the audit records of a file
                   (one JSON object a line, .gz or plain)
   --addr ADDR     where to listen (default 127.0.0.1:7071; port 0 takes a free one)
@@ -46,7 +47,9 @@ There is no sign-in: whoever reaches the address sees everything.
 // localOptions is what the command line says.
 type localOptions struct {
 	demo, open         bool
+	beside             bool // another AOC may be running on the same data
 	replay, addr, data string
+	people             int
 	firstHours         int // how far the first look goes back; 0: a tenant of one's own, where more than the timer's day is to be asked for
 }
 
@@ -59,6 +62,7 @@ func parseLocal(args []string, stderr io.Writer) (localOptions, error) {
 	flags.BoolVar(&o.open, "open", false, "")
 	flags.StringVar(&o.replay, "replay", "", "")
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:7071", "")
+	flags.IntVar(&o.people, "people", demoPeople, "")
 	flags.StringVar(&o.data, "data", "data", "")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -69,6 +73,8 @@ func parseLocal(args []string, stderr io.Writer) (localOptions, error) {
 	switch {
 	case flags.NArg() > 0:
 		return o, usageError{fmt.Errorf("local takes no %q", flags.Arg(0))}
+	case o.people < 10 || o.people > 5000:
+		return o, usageError{fmt.Errorf("--people: expected 10 to 5000, got %d", o.people)}
 	case o.demo && o.replay != "":
 		return o, usageError{errors.New("--demo and --replay are two different tenants: choose one")}
 	}

@@ -35,6 +35,10 @@ const help = `aoc collects the audit trails of a Microsoft 365 tenant and shows 
 Usage:
   aoc local [--demo | --replay FILE] [--addr HOST:PORT] [--open]
                  run everything on this machine: collector, store, API and page
+  aoc check      sign in, try every feed, and say what is missing
+  aoc coverage   show of each feed and hour whether all of it is here
+  aoc renormalize | dedupe | retention
+                 look after what is stored (each takes --dry-run and --help)
   aoc            serve the Azure Functions host (it starts this; people do not)
   aoc version    say which version this is
 
@@ -73,9 +77,19 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(stdout, help)
 	default:
+		for _, c := range upkeeps {
+			if c.name == command {
+				return exitCode(c.start(ctx, args, getenv, stdout, stderr), stderr)
+			}
+		}
 		fmt.Fprintf(stderr, "aoc: there is no command %q\n\n%s", command, help)
 		return exitUsage
 	}
+	return exitCode(err, stderr)
+}
+
+// exitCode tells of an error and returns the code for it.
+func exitCode(err error, stderr io.Writer) int {
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitDone

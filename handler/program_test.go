@@ -138,7 +138,7 @@ func (p *program) events(query string) []audit.Event {
 // jobDone waits until the newest job has ended.
 func (p *program) jobDone() audit.Job {
 	p.t.Helper()
-	for deadline := time.Now().Add(4 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(8 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		var answer struct{ Jobs []audit.Job }
 		p.call("GET", "/api/jobs", &answer)
 		if len(answer.Jobs) > 0 && answer.Jobs[0].State == audit.JobDone {
@@ -174,6 +174,7 @@ func TestCommands(t *testing.T) {
 		{"no such command", "serve", nil, 2, nil, []string{`there is no command "serve"`}},
 		{"no such flag", "local --dem", nil, 2, nil, []string{"dem"}},
 		{"two tenants", "local --demo --replay x", nil, 2, nil, []string{"choose one"}},
+		{"too few", "local --demo --people 3", nil, 2, nil, []string{"--people: expected 10 to 5000"}},
 		{"bad address", "local --addr 7071", nil, 2, nil, []string{"--addr: expected HOST:PORT"}},
 		{"left over", "local now", nil, 2, nil, []string{`takes no "now"`}},
 		{"no file", "local --replay nothing.ndjson", nil, 2, nil, []string{"nothing.ndjson"}},

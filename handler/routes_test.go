@@ -21,6 +21,7 @@ func routes() []azfunc.Route {
 	all := []azfunc.Route{
 		{Function: "ingest-timer", Method: "POST", Pattern: "/ingest-timer"},
 		{Function: "ingest-worker", Method: "POST", Pattern: "/ingest-worker"},
+		{Function: "retention", Method: "POST", Pattern: "/retention"},
 	}
 	for _, r := range (&api.API{}).Routes() {
 		all = append(all, azfunc.Route{Function: r.Function, Method: r.Method, Pattern: r.Path})
@@ -39,6 +40,8 @@ func TestFunctionsAndRoutesAreEqual(t *testing.T) {
 func testApp(t *testing.T) *app {
 	config, err := readConfig(from(map[string]string{
 		"TENANT_ID": "8e2f1c3a-0000-4000-8000-00000000000a", "CLIENT_ID": "c", "CLIENT_SECRET": "s", "SQLITE_PATH": t.TempDir() + "/aoc.db",
+		"AUTHORITY_HOST": "https://127.0.0.1:1", "GRAPH_BASE_URL": "https://127.0.0.1:1", "MANAGEMENT_BASE_URL": "https://127.0.0.1:1",
+		"O365_WEBHOOK_AUTH_ID": "0123456789abcdef",
 	}))
 	require.NoError(t, err)
 	a, err := wire(config, slog.New(slog.NewTextHandler(t.Output(), nil)))

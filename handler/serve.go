@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"aoc/internal/audit"
 	"aoc/internal/azfunc"
 	"aoc/internal/ingest"
 )
@@ -104,6 +105,7 @@ func (a *app) handler() http.Handler {
 	mux.HandleFunc("GET /{$}", alive)
 	mux.Handle("/ingest-timer", azfunc.Handler(a.log, a.ingestTimer))
 	mux.Handle("/ingest-worker", azfunc.Handler(a.log, a.ingestWorker))
+	mux.Handle("/retention", azfunc.Handler(a.log, a.retain))
 	return mux
 }
 
@@ -132,6 +134,15 @@ func (a *app) ingestWorker(ctx context.Context, in azfunc.Invocation) (azfunc.Re
 		return azfunc.Result{}, err
 	}
 	return azfunc.Result{}, a.worker.Run(ctx, item)
+}
+
+// retain starts the job that deletes what is older than RETENTION_DAYS.
+func (a *app) retain(ctx context.Context, _ azfunc.Invocation) (azfunc.Result, error) {
+	if a.retention == 0 {
+		return azfunc.Result{}, nil
+	}
+	_, err := a.planner.StartJob(ctx, ingest.KindRetention, audit.JobOptions{Since: time.Now().UTC().Add(-a.retention)})
+	return azfunc.Result{}, err
 }
 
 func alive(w http.ResponseWriter, _ *http.Request) {

@@ -3,15 +3,19 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"aoc/internal/api"
 	"aoc/internal/audit"
 	"aoc/internal/enrich"
 	"aoc/internal/ingest"
+	"aoc/internal/limit"
 	"aoc/internal/normalize"
+	"aoc/internal/source"
 	"aoc/internal/store/mongo"
 	"aoc/internal/store/sqlite"
 )
@@ -19,6 +23,7 @@ import (
 // store is what the program needs of a store, whichever it is.
 type store interface {
 	ingest.Store
+	enrich.Cache
 	api.Events
 	Ping(ctx context.Context) error
 	Close() error
@@ -26,15 +31,18 @@ type store interface {
 
 // app is the wired program.
 type app struct {
-	store   store
-	planner *ingest.Planner
-	worker  *ingest.Worker
-	api     *api.API
-	log     *slog.Logger
+	store     store
+	client    *source.Client
+	limits    *limit.Limits
+	planner   *ingest.Planner
+	worker    *ingest.Worker
+	api       *api.API
+	log       *slog.Logger
+	retention time.Duration
 }
 
 func (a *app) close() {
-	if err := a.store.Close(); err != nil {
+	if err := errors.Join(a.store.Close(), a.limits.Close()); err != nil {
 		a.log.Error("the store did not close well", "error", err)
 	}
 }
@@ -45,7 +53,11 @@ func wire(config Config, log *slog.Logger) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, feeds, err := openFeeds(config, log)
+	limits, err := limit.Open(limit.Config{RedisURL: config.RedisURL, Scope: config.TenantID + ":" + config.ClientID, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	client, feeds, err := openFeeds(config, limits, log)
 	if err != nil {
 		return nil, err
 	}
@@ -56,18 +68,30 @@ func wire(config Config, log *slog.Logger) (*app, error) {
 	if config.AIAsked {
 		log.Warn("AI_FEATURES_ENABLED is set, but this version has no such features: they are off")
 	}
-	a := &app{store: st, log: log}
-	a.planner = &ingest.Planner{Store: st, Feeds: feeds, Periodic: config.PeriodicFetch, QueueGone: config.Alone}
+	a := &app{store: st, client: client, limits: limits, log: log, retention: config.Retention}
+	a.planner = &ingest.Planner{Store: st, Feeds: feeds, Periodic: config.PeriodicFetch, QueueGone: config.Alone, Purview: config.PurviewBackfill}
 	a.worker = &ingest.Worker{
-		Store: st, Feeds: feeds, Normalizer: normalizer, Names: enrich.New(client),
+		Store: st, Feeds: feeds, Normalizer: normalizer, Names: enrich.New(client, nameCaches(config, limits, st)...),
 		Schedule: ingest.Schedule{Interval: config.FetchInterval}, Holder: holder(config), Log: log,
 	}
+	if config.PurviewBackfill {
+		a.worker.Queries = purview{client.Purview()}
+	}
 	a.api = &api.API{
-		Events: st, Backfills: a.planner, Ledger: st, Version: versionOf(), MaxHours: ingest.MaxBackfillHours,
+		Events: st, Jobs: a.planner, Ledger: st, Preflight: client, Push: a.planner, WebhookAuthID: config.WebhookAuthID, Version: versionOf(), MaxHours: ingest.MaxBackfillHours,
 		LateAfter: 2*audit.WindowLength + config.FetchInterval, TrustedOrigins: config.CORSOrigins, Log: log,
 		Features: api.Features{Demo: config.Demo, PeriodicFetch: config.PeriodicFetch, TenantID: config.TenantID, Sources: config.Sources},
 	}
 	return a, nil
+}
+
+// nameCaches are where directory names are kept: Redis where there is one, and
+// the store.
+func nameCaches(config Config, limits *limit.Limits, st store) []enrich.Cache {
+	if client := limits.Redis(); client != nil {
+		return []enrich.Cache{redisNames{client, "aoc:name:" + config.TenantID + ":"}, st}
+	}
+	return []enrich.Cache{st}
 }
 
 // holder names this instance in leases. Alone on a machine it keeps its name,

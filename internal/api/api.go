@@ -20,9 +20,10 @@ type Events interface {
 	Facets(ctx context.Context, scope audit.Scope) ([]audit.Facet, error)
 }
 
-// Backfills plans backfills and tells how they go.
-type Backfills interface {
+// Jobs starts backfills and other jobs and tells how they go.
+type Jobs interface {
 	Backfill(ctx context.Context, hours int) (audit.Job, error)
+	StartJob(ctx context.Context, kind string, options audit.JobOptions) (audit.Job, error)
 	Job(ctx context.Context, id string) (audit.Job, error)
 	Jobs(ctx context.Context, limit int) ([]audit.Job, error)
 }
@@ -30,7 +31,20 @@ type Backfills interface {
 // Ledger tells how the feeds do and whether the store can be reached.
 type Ledger interface {
 	Feeds(ctx context.Context) ([]audit.FeedState, error)
+	Windows(ctx context.Context, q audit.LedgerQuery) ([]audit.Window, error)
+	Quarantined(ctx context.Context, after string, limit int) ([]audit.Quarantined, error)
 	Ping(ctx context.Context) error
+}
+
+// Preflight looks whether collection can work, and says what is missing.
+type Preflight interface {
+	Check(ctx context.Context, sources ...audit.Source) []audit.Check
+}
+
+// Push takes blobs that the Management API has told of; they are in the ledger
+// when it returns.
+type Push interface {
+	Push(ctx context.Context, blobs []audit.Blob) error
 }
 
 // Features is what the page must know to show itself.
@@ -50,11 +64,14 @@ type Version struct {
 	Go      string `json:"go"`
 }
 
-// API serves the routes. All fields must be set.
+// API serves the routes. All fields must be set but those that say otherwise.
 type API struct {
 	Events         Events
-	Backfills      Backfills
+	Jobs           Jobs
 	Ledger         Ledger
+	Preflight      Preflight
+	Push           Push
+	WebhookAuthID  string // what the Management API's notifications must carry; "": there is no webhook
 	Features       Features
 	Version        Version
 	MaxHours       int           // of a backfill
@@ -82,6 +99,12 @@ func (a *API) Routes() []Route {
 		{Function: "fetch", Method: "POST", Path: "/api/fetch-audit-logs", handle: a.fetch, changes: true},
 		{Function: "jobs", Method: "GET", Path: "/api/jobs", handle: a.jobs},
 		{Function: "jobs", Method: "GET", Path: "/api/jobs/{id}", handle: a.job},
+		{Function: "job-start", Method: "POST", Path: "/api/jobs", handle: a.startJob, changes: true},
+		{Function: "coverage", Method: "GET", Path: "/api/coverage", handle: a.coverage},
+		{Function: "quarantine", Method: "GET", Path: "/api/quarantine", handle: a.quarantine},
+		{Function: "quarantine-retry", Method: "POST", Path: "/api/quarantine/retry", handle: a.retryQuarantine, changes: true},
+		{Function: "preflight", Method: "GET", Path: "/api/preflight", handle: a.preflight},
+		{Function: "webhook-o365", Method: "POST", Path: "/api/webhooks/o365", handle: a.webhook},
 		{Function: "source-health", Method: "GET", Path: "/api/source-health", handle: a.sourceHealth},
 		{Function: "config", Method: "GET", Path: "/api/config/features", handle: a.features},
 		{Function: "version", Method: "GET", Path: "/api/version", handle: a.version},

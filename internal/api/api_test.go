@@ -69,9 +69,29 @@ func (m *memory) Facets(context.Context, audit.Scope) ([]audit.Facet, error) {
 
 // planner remembers what was asked of it.
 type planner struct {
-	hours []int
-	jobs  map[string]audit.Job
+	hours  []int
+	jobs   map[string]audit.Job
+	kinds  []string
+	asked  audit.JobOptions
+	pushed []audit.Blob
+	failed error
+	checks []audit.Check
 }
+
+func (p *planner) StartJob(_ context.Context, kind string, options audit.JobOptions) (audit.Job, error) {
+	if kind == "nonsense" {
+		return audit.Job{}, audit.Invalid("kind", "no such job")
+	}
+	p.kinds, p.asked = append(p.kinds, kind), options
+	return audit.Job{ID: "j2", Kind: kind}, nil
+}
+
+func (p *planner) Push(_ context.Context, blobs []audit.Blob) error {
+	p.pushed = append(p.pushed, blobs...)
+	return p.failed
+}
+
+func (p *planner) Check(context.Context, ...audit.Source) []audit.Check { return p.checks }
 
 func (p *planner) Backfill(_ context.Context, hours int) (audit.Job, error) {
 	p.hours = append(p.hours, hours)
@@ -89,7 +109,29 @@ func (p *planner) Jobs(context.Context, int) ([]audit.Job, error) { return nil, 
 
 type ledger struct {
 	states []audit.FeedState
+	rows   []audit.Window
+	bad    []audit.Quarantined
 	ping   error
+}
+
+func (l *ledger) Windows(_ context.Context, q audit.LedgerQuery) ([]audit.Window, error) {
+	var rows []audit.Window
+	for _, row := range l.rows {
+		if slices.Contains(q.Sources, row.Source) && !row.Start.Before(q.Start) && row.Start.Before(q.End) {
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+func (l *ledger) Quarantined(_ context.Context, after string, limit int) ([]audit.Quarantined, error) {
+	var list []audit.Quarantined
+	for _, q := range l.bad {
+		if q.ID > after && len(list) < limit {
+			list = append(list, q)
+		}
+	}
+	return list, nil
 }
 
 func (l *ledger) Feeds(context.Context) ([]audit.FeedState, error) { return l.states, nil }
@@ -110,7 +152,7 @@ func testAPI(t *testing.T) (*API, *memory, *planner, *ledger) {
 	}
 	p, l := &planner{jobs: map[string]audit.Job{}}, &ledger{}
 	return &API{
-		Events: m, Backfills: p, Ledger: l, MaxHours: 720, LateAfter: time.Hour, Version: Version{Version: "v1"},
+		Events: m, Jobs: p, Ledger: l, Preflight: p, Push: p, MaxHours: 720, LateAfter: time.Hour, Version: Version{Version: "v1"},
 		Features: Features{Sources: []audit.Source{audit.EntraDirectory, audit.M365DLP}}, TrustedOrigins: []string{"https://page.example"},
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}, m, p, l

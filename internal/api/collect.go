@@ -29,7 +29,7 @@ func (a *API) fetch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	job, err := a.Backfills.Backfill(r.Context(), min(hours, a.MaxHours))
+	job, err := a.Jobs.Backfill(r.Context(), min(hours, a.MaxHours))
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (a *API) jobs(w http.ResponseWriter, r *http.Request) error {
 	if _, err := params(r); err != nil {
 		return err
 	}
-	jobs, err := a.Backfills.Jobs(r.Context(), maxJobs)
+	jobs, err := a.Jobs.Jobs(r.Context(), maxJobs)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (a *API) job(w http.ResponseWriter, r *http.Request) error {
 	if _, err := params(r); err != nil {
 		return err
 	}
-	job, err := a.Backfills.Job(r.Context(), r.PathValue("id"))
+	job, err := a.Jobs.Job(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}

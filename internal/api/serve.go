@@ -29,12 +29,14 @@ var statuses = []struct {
 	{audit.ErrInvalid, http.StatusBadRequest, "invalid_request"},
 	{audit.ErrBusy, http.StatusServiceUnavailable, "busy"},
 	{errCrossSite, http.StatusForbidden, "cross_site"},
+	{errForbidden, http.StatusForbidden, "forbidden"},
 	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large"},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, "timeout"},
 }
 
 var (
 	errCrossSite = errors.New("another site's page must not ask for this: call it from AOC's own page, or add the origin to CORS_ORIGINS")
+	errForbidden = errors.New("the Webhook-AuthID is not ours")
 	errTooLarge  = fmt.Errorf("the request's body is larger than %d bytes", maxBody)
 )
 
@@ -113,7 +115,7 @@ func message(status int, err error) string {
 	switch {
 	case errors.As(err, &invalid):
 		return invalid.Error()
-	case errors.Is(err, errCrossSite), errors.Is(err, errTooLarge):
+	case errors.Is(err, errCrossSite), errors.Is(err, errForbidden), errors.Is(err, errTooLarge):
 		return err.Error()
 	case status == http.StatusServiceUnavailable:
 		return "the store is busy: try again in a moment"

@@ -1,0 +1,174 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"aoc/internal/audit"
+)
+
+const (
+	coverageSpan = 7 * 24 * time.Hour  // unless asked otherwise
+	maxCoverage  = 31 * 24 * time.Hour // of one answer
+	maxPage      = 500
+)
+
+// What an hour of a feed is said to be.
+const (
+	hourComplete = "complete" // all that the feed listed for it, up to the last settle pass, is stored
+	hourPending  = "pending"  // planned, or something that was listed is still to be read
+	hourStored   = "stored"   // read whole, but too old to be listed for the last time
+	hourLost     = "lost"     // something cannot be had any more
+	hourUnknown  = "unknown"  // it was never planned, so nothing is said of it
+)
+
+// hourCoverage is one cell of the heat map.
+type hourCoverage struct {
+	Start       time.Time `json:"start"`
+	State       string    `json:"state"`
+	Settled     bool      `json:"settled"` // listed for the last time
+	Records     int       `json:"records"` // read, less what was set aside
+	Late        int       `json:"late"`    // of them, known only after the first good listing
+	Quarantined int       `json:"quarantined"`
+	LagP50      int64     `json:"lag_p50_seconds,omitempty"` // from event to store; the upper bound of the class
+	LagP95      int64     `json:"lag_p95_seconds,omitempty"`
+	Reason      string    `json:"reason,omitempty"`
+	Deleted     time.Time `json:"deleted_at,omitzero"` // by retention, on purpose
+}
+
+type feedCoverage struct {
+	Source audit.Source   `json:"source"`
+	States map[string]int `json:"states"` // hours by state
+	Hours  []hourCoverage `json:"hours"`
+}
+
+// coverage tells of each feed and hour whether all of it is here.
+func (a *API) coverage(w http.ResponseWriter, r *http.Request) error {
+	values, err := params(r, "start", "end", "source")
+	if err != nil {
+		return err
+	}
+	end, err := moment(values, "end")
+	if err != nil {
+		return err
+	}
+	start, err := moment(values, "start")
+	if err != nil {
+		return err
+	}
+	if end.IsZero() {
+		end = time.Now().UTC()
+	}
+	end = audit.WindowOf(end.Add(audit.WindowLength - 1))
+	if start.IsZero() {
+		start = end.Add(-coverageSpan)
+	}
+	start = audit.WindowOf(start)
+	if span := end.Sub(start); span <= 0 || span > maxCoverage {
+		return audit.Invalid("start", fmt.Sprintf("expected a time before end, and at most %d days before it", int(maxCoverage.Hours()/24)))
+	}
+	sources := a.Features.Sources
+	if asked := values["source"]; len(asked) > 0 {
+		sources = nil
+		for _, s := range asked {
+			if !slices.Contains(a.Features.Sources, audit.Source(s)) {
+				return audit.Invalid("source", fmt.Sprintf("%q is not switched on", clipped(s)))
+			}
+			sources = append(sources, audit.Source(s))
+		}
+	}
+	rows, err := a.Ledger.Windows(r.Context(), audit.LedgerQuery{Sources: sources, Start: start, End: end, Limit: len(sources) * int(maxCoverage/audit.WindowLength)})
+	if err != nil {
+		return err
+	}
+	feeds := make([]feedCoverage, 0, len(sources))
+	for _, source := range sources {
+		feeds = append(feeds, coverageOf(source, rows, start, end))
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{"start": start, "end": end, "feeds": feeds})
+}
+
+func coverageOf(source audit.Source, rows []audit.Window, start, end time.Time) feedCoverage {
+	feed := feedCoverage{Source: source, States: map[string]int{}}
+	byStart := map[time.Time]*audit.Window{}
+	for i := range rows {
+		if rows[i].Source == source {
+			byStart[rows[i].Start] = &rows[i]
+		}
+	}
+	for at := start; at.Before(end); at = at.Add(audit.WindowLength) {
+		hour := hourCoverage{Start: at, State: hourUnknown}
+		if row := byStart[at]; row != nil {
+			hour = hourOf(row)
+		}
+		feed.States[hour.State]++
+		feed.Hours = append(feed.Hours, hour)
+	}
+	return feed
+}
+
+func hourOf(row *audit.Window) hourCoverage {
+	hour := hourCoverage{
+		Start: row.Start, State: hourPending, Records: row.Counts.Read - row.Counts.Quarantined, Late: row.Late,
+		Quarantined: row.Counts.Quarantined, Deleted: row.Deleted,
+	}
+	if p, ok := row.Lags.Percentile(50); ok {
+		hour.LagP50 = int64(p.Seconds())
+	}
+	if p, ok := row.Lags.Percentile(95); ok {
+		hour.LagP95 = int64(p.Seconds())
+	}
+	switch {
+	case row.State == audit.Lost:
+		hour.State, hour.Reason = hourLost, row.Reason
+	case row.State == audit.Settled:
+		hour.State, hour.Settled = hourComplete, true
+	case row.State == audit.Kept && row.NextAt.IsZero():
+		hour.State = hourStored
+	case row.State == audit.Kept:
+		hour.State = hourComplete
+	case row.Error != "":
+		hour.Reason = row.Error
+	}
+	return hour
+}
+
+// quarantine lists the records that were set aside, by id.
+func (a *API) quarantine(w http.ResponseWriter, r *http.Request) error {
+	values, err := params(r, "after", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := number(values, "limit", audit.DefaultPageSize)
+	if err != nil {
+		return err
+	}
+	after, err := single(values, "after")
+	if err != nil {
+		return err
+	}
+	if len(after) > audit.MaxValueLength {
+		return audit.Invalid("after", "expected the next of an earlier answer")
+	}
+	limit = min(limit, maxPage)
+	records, err := a.Ledger.Quarantined(r.Context(), after, limit)
+	if err != nil {
+		return err
+	}
+	next := ""
+	if len(records) == limit {
+		next = records[limit-1].ID
+	}
+	type answer struct {
+		audit.Quarantined
+		Size     int  `json:"size"`      // of its bytes
+		BytesCut bool `json:"bytes_cut"` // they were not kept: they may hold secrets
+	}
+	list := make([]answer, len(records))
+	for i, q := range records {
+		list[i] = answer{Quarantined: q, Size: len(q.Raw), BytesCut: q.Raw == nil}
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{"records": list, "next": next})
+}
