@@ -144,6 +144,57 @@ func TestDemoStoresTheTruth(t *testing.T) {
 		require.Equal(t, 404, p.call("POST", "/ingest-timer", nil), "the host has no such route")
 		require.Equal(t, 404, p.call("POST", "/ingest-worker", nil))
 	})
+	t.Run("commands beside it", func(t *testing.T) {
+		for args, want := range map[string][]string{
+			"check":                                  {"ok       ", "Sign-in"},
+			"coverage --hours 48":                    {"# complete", "m365.exchange", "records"},
+			"renormalize --dry-run":                  {" looked at, 0 would be changed."},
+			"renormalize --limit 600":                {"600 looked at, 0 changed."},
+			"dedupe --dry-run":                       {" looked at, 0 would be changed."},
+			"retention --dry-run --since 2020-01-01": {" 0 would be changed."},
+		} {
+			out, errs, code := run1(t, nil, append(strings.Fields(args), "--demo", "--data", data)...)
+			require.Zero(t, code, "%s: %s%s", args, out, errs)
+			for _, text := range want {
+				require.Contains(t, out, text, args)
+			}
+		}
+		_, errs, code := run1(t, nil, "retention", "--demo", "--data", data)
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, errs, "set RETENTION_DAYS")
+		_, errs, code = run1(t, nil, "retention", "--demo", "--data", data, "--since", time.Now().Format(time.RFC3339))
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, errs, "at least seven days ago")
+	})
+	t.Run("the ledger tells it by the hour", func(t *testing.T) {
+		var answer struct {
+			Feeds []struct {
+				Source string
+				States map[string]int
+				Hours  []struct {
+					Start   time.Time
+					State   string
+					Records int
+				}
+			}
+		}
+		require.Equal(t, 200, p.call("GET", "/api/coverage?start="+from.Format(time.RFC3339)+"&end="+to.Format(time.RFC3339), &answer))
+		require.Len(t, answer.Feeds, 7)
+		for _, f := range answer.Feeds {
+			require.Len(t, f.Hours, int(to.Sub(from)/time.Hour))
+			for _, h := range f.Hours {
+				// The last hour may be too young to be trusted.
+				require.True(t, h.State == "complete" || h.Start.Equal(to.Add(-time.Hour)), "%s %s %s", f.Source, h.Start, h.State)
+			}
+		}
+		var checks struct {
+			OK     bool
+			Checks []audit.Check
+		}
+		require.Equal(t, 200, p.call("GET", "/api/preflight", &checks))
+		require.True(t, checks.OK, checks.Checks)
+		require.Greater(t, len(checks.Checks), 7)
+	})
 	t.Run("the same tenant after a restart", func(t *testing.T) {
 		before := len(p.events("end=" + to.Format(time.RFC3339)))
 		p.stop()

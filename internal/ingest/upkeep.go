@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,19 +33,20 @@ func room(job *audit.Job, used int) int {
 	return max(0, min(stepEvents, job.Options.Limit-used))
 }
 
-// tell keeps a note that begins with a count, and adds to the count of the same
+// tell keeps a note that ends with a count, and adds to the count of the same
 // note. Of nothing there is nothing to tell.
 func tell(job *audit.Job, n int, words string) {
 	if n == 0 {
 		return
 	}
-	at := slices.IndexFunc(job.Notes, func(note string) bool { return strings.HasSuffix(note, " "+words) })
+	words += ": "
+	at := slices.IndexFunc(job.Notes, func(note string) bool { return strings.HasPrefix(note, words) })
 	if at < 0 {
-		job.Notes = append(job.Notes, fmt.Sprintf("%d %s", n, words))
+		job.Notes = append(job.Notes, words+strconv.Itoa(n))
 		return
 	}
-	before, _ := strconv.Atoi(strings.TrimSuffix(job.Notes[at], " "+words))
-	job.Notes[at] = fmt.Sprintf("%d %s", before+n, words)
+	before, _ := strconv.Atoi(strings.TrimPrefix(job.Notes[at], words))
+	job.Notes[at] = words + strconv.Itoa(before+n)
 }
 
 // overEvents does the next step of a job that goes over what is stored in

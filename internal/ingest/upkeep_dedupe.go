@@ -62,7 +62,7 @@ func (w *Worker) dedupe(ctx context.Context, job *audit.Job, events []audit.Even
 	job.Progress.New += inserted.New
 	job.Progress.Known += inserted.Known - left
 	job.Progress.Failing += left
-	tell(job, left, "events with tags were not merged: the event that they belong to has another time; renormalize first")
+	tell(job, left, "events with tags that were not merged, because the event that they belong to has another time (renormalize first)")
 	return nil
 }
 
@@ -92,7 +92,7 @@ func (w *Worker) strays(ctx context.Context, job *audit.Job, events []audit.Even
 		}
 	}
 	job.Progress.Failing += unreadable
-	tell(job, unreadable, "events were passed over: their raw bytes cannot be read, and their records have no id")
+	tell(job, unreadable, "events passed over, because their records have no id and their raw bytes cannot be read")
 	return list, nil
 }
 

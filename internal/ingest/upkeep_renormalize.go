@@ -53,8 +53,8 @@ func (w *Worker) renormalize(ctx context.Context, job *audit.Job, events []audit
 	}
 	job.Progress.Changed += len(changed)
 	job.Progress.Failing += refused
-	tell(job, refused, "events keep what they had: their records are refused by the rules of today")
-	tell(job, open, "events have more in their raw bytes than today's rules would keep: what is cut out of new records as a secret is still in those")
+	tell(job, refused, "events that keep what they had, because today's rules refuse their records")
+	tell(job, open, "events whose raw bytes still hold what today's rules cut out of new records as a secret")
 	return nil
 }
 

@@ -129,7 +129,7 @@ func (w *Worker) retainJobs(ctx context.Context, job *audit.Job) (err error) {
 	job.After = partLedger
 	if !job.Options.DryRun {
 		n, err := w.Store.DeleteJobs(ctx, job.Options.Since)
-		tell(job, n, "jobs that had ended were deleted")
+		tell(job, n, "jobs deleted that had ended")
 		return err
 	}
 	jobs, err := w.Store.Jobs(ctx, dryJobs)
@@ -139,7 +139,7 @@ func (w *Worker) retainJobs(ctx context.Context, job *audit.Job) (err error) {
 			n++
 		}
 	}
-	tell(job, n, fmt.Sprintf("of the newest %d jobs have ended and would be deleted", dryJobs))
+	tell(job, n, fmt.Sprintf("jobs of the newest %d that have ended and would be deleted", dryJobs))
 	return err
 }
 

@@ -48,7 +48,7 @@ func (w *Worker) retryStep(ctx context.Context, job *audit.Job) (done bool, err 
 	} else if err := w.release(ctx, &next, batch); err != nil {
 		return false, err
 	}
-	tell(&next, without, "records stay in quarantine because their bytes were not kept: they might have held secrets")
+	tell(&next, without, "records that stay in quarantine because their bytes were not kept, which might have held secrets")
 	*job = next
 	return room(job, job.Progress.Scanned) == 0, nil
 }

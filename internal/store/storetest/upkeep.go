@@ -173,6 +173,8 @@ func testReplaceTime(t *testing.T, e Engine) {
 	requireTheseStored(t, b, all)
 	one := audit.Query{Scope: audit.Everything(), Limit: 5, Start: all[4].Event.Time, End: all[4].Event.Time.Add(audit.TickLength), Terms: []string{"rewritten"}}
 	require.Equal(t, answer(one, all), search(t, b, one))
+	newest := audit.Query{Scope: audit.Everything(), Limit: 2, Terms: []string{"rewritten"}}
+	require.Equal(t, answer(newest, all), search(t, b, newest))
 	n, err := b.Delete(t.Context(), idsOf(batch))
 	require.NoError(t, err)
 	require.Equal(t, len(batch), n)
