@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"aoc/internal/api"
 	"aoc/internal/audit"
 	"aoc/internal/enrich"
 	"aoc/internal/ingest"
@@ -77,7 +79,7 @@ func newCollector(t *testing.T, options simtenant.Options, sources ...audit.Sour
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	client, err := source.Open(source.Config{
-		TenantID: tenant.TenantID(), Credential: secretCredential{tenant, &http.Client{Transport: tenant.Transport()}}, Transport: tenant.Transport(),
+		Webhook: testWebhook, TenantID: tenant.TenantID(), Credential: secretCredential{tenant, &http.Client{Transport: tenant.Transport()}}, Transport: tenant.Transport(),
 		Limits: source.Limits{Management: limit.NewWindow(2000, time.Minute)},
 	})
 	require.NoError(t, err)
@@ -105,6 +107,73 @@ func (c *collector) tick(t *testing.T) {
 	for _, item := range items {
 		require.NoError(t, c.worker.Run(t.Context(), item))
 	}
+}
+
+// testWebhook is where the tenant pushes, to whoever Options.Webhooks reaches.
+var testWebhook = source.Webhook{Address: "https://aoc.example/api/webhooks/o365", AuthID: "0123456789abcdef"}
+
+// inMemory is a handler as a transport.
+type inMemory func() http.Handler
+
+func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	m().ServeHTTP(w, r)
+	return w.Result(), r.Context().Err()
+}
+
+func TestPushIsKeptEnabledAndHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(30 * time.Minute)
+		var hook http.Handler = http.NotFoundHandler() // nobody there yet
+		c := newCollector(t, simtenant.Options{
+			Seed: 7, Epoch: time.Now(), People: 10, Webhooks: &http.Client{Transport: inMemory(func() http.Handler { return hook })},
+		}, audit.M365General)
+		push := (&api.API{
+			Push: c.planner, WebhookAuthID: testWebhook.AuthID, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+			Features: api.Features{TenantID: c.tenant.TenantID(), Sources: []audit.Source{audit.M365General}},
+		}).Handler()
+		stored := func() int {
+			page, err := c.store.Search(t.Context(), audit.Query{Scope: audit.Everything(), Terms: []string{"pushedtoken"}, Limit: 500})
+			require.NoError(t, err)
+			return len(page.Events)
+		}
+		publish := func(id string) {
+			require.NoError(t, c.tenant.Faults().AddBlob(simtenant.AuditGeneral, time.Now(), json.RawMessage(fmt.Sprintf(
+				`{"CreationTime":%q,"Id":%q,"Operation":"pushedtoken","RecordType":25,"Workload":"MicrosoftTeams","UserId":"a@x.example","UserKey":"k","UserType":0}`,
+				time.Now().UTC().Format("2006-01-02T15:04:05"), id))))
+			time.Sleep(time.Second)
+		}
+		c.tick(t) // the endpoint does not answer 200, and collection goes on without
+		publish("one")
+		require.Zero(t, c.tenant.Notify(t.Context(), "https://manage.office.com"))
+		time.Sleep(16 * time.Minute)
+		c.tick(t)
+		require.Equal(t, 1, stored(), "polling is the truth")
+
+		hook = push
+		time.Sleep(16 * time.Minute)
+		c.tick(t) // set now, and validated by the handshake
+		publish("two")
+		require.NotZero(t, c.tenant.Notify(t.Context(), "https://manage.office.com"))
+		lists := c.tenant.Calls("content").Requests
+		c.tick(t)
+		require.Equal(t, 2, stored(), "read because it was told of")
+		require.Equal(t, lists, c.tenant.Calls("content").Requests, "no listing was due")
+
+		hook = http.NotFoundHandler() // failures disable the webhook
+		publish("three")
+		c.tenant.Notify(t.Context(), "https://manage.office.com")
+		hook = push
+		publish("four")
+		require.Zero(t, c.tenant.Notify(t.Context(), "https://manage.office.com"), "disabled")
+		time.Sleep(16 * time.Minute)
+		c.tick(t)
+		publish("five")
+		require.NotZero(t, c.tenant.Notify(t.Context(), "https://manage.office.com"), "and enabled again")
+		time.Sleep(16 * time.Minute)
+		c.tick(t)
+		require.Equal(t, 5, stored())
+	})
 }
 
 // TestTheLedgerTellsTheTruth lets days go by with late, doubled and lost blobs
