@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -74,6 +75,9 @@ type purview struct{ *source.Purview }
 
 func (p purview) Status(ctx context.Context, id string) (ingest.QueryStatus, error) {
 	s, err := p.Purview.Status(ctx, id)
+	if errors.Is(err, source.ErrGone) {
+		return ingest.QueryStatus{Over: true, Failed: true}, nil // forgotten: it is to be submitted again
+	}
 	return ingest.QueryStatus{
 		Over: s.State.Over(), Failed: s.State.Over() && s.State != source.QuerySucceeded, Limited: s.Limited, Records: s.Approximate,
 	}, err

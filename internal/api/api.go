@@ -86,7 +86,8 @@ type Route struct {
 	Method   string
 	Path     string // a net/http pattern's path
 	handle   func(http.ResponseWriter, *http.Request) error
-	changes  bool // it changes state, whatever its method
+	changes  bool  // it changes state, whatever its method
+	maxBody  int64 // of a request; 0: maxBody
 }
 
 // Routes is the one list of what is served. Nothing else is.
@@ -104,7 +105,7 @@ func (a *API) Routes() []Route {
 		{Function: "quarantine", Method: "GET", Path: "/api/quarantine", handle: a.quarantine},
 		{Function: "quarantine-retry", Method: "POST", Path: "/api/quarantine/retry", handle: a.retryQuarantine, changes: true},
 		{Function: "preflight", Method: "GET", Path: "/api/preflight", handle: a.preflight},
-		{Function: "webhook-o365", Method: "POST", Path: "/api/webhooks/o365", handle: a.webhook},
+		{Function: "webhook-o365", Method: "POST", Path: "/api/webhooks/o365", handle: a.webhook, maxBody: maxNotification},
 		{Function: "source-health", Method: "GET", Path: "/api/source-health", handle: a.sourceHealth},
 		{Function: "config", Method: "GET", Path: "/api/config/features", handle: a.features},
 		{Function: "version", Method: "GET", Path: "/api/version", handle: a.version},

@@ -32,7 +32,7 @@ type hourCoverage struct {
 	Records     int       `json:"records"` // read, less what was set aside
 	Late        int       `json:"late"`    // of them, known only after the first good listing
 	Quarantined int       `json:"quarantined"`
-	LagP50      int64     `json:"lag_p50_seconds,omitempty"` // from event to store; the upper bound of the class
+	LagP50      int64     `json:"lag_p50_seconds,omitempty"` // from event to store; the upper bound of the class; over 259200: longer than 72 h
 	LagP95      int64     `json:"lag_p95_seconds,omitempty"`
 	Reason      string    `json:"reason,omitempty"`
 	Deleted     time.Time `json:"deleted_at,omitzero"` // by retention, on purpose
@@ -76,7 +76,9 @@ func (a *API) coverage(w http.ResponseWriter, r *http.Request) error {
 			if !slices.Contains(a.Features.Sources, audit.Source(s)) {
 				return audit.Invalid("source", fmt.Sprintf("%q is not switched on", clipped(s)))
 			}
-			sources = append(sources, audit.Source(s))
+			if !slices.Contains(sources, audit.Source(s)) {
+				sources = append(sources, audit.Source(s))
+			}
 		}
 	}
 	rows, err := a.Ledger.Windows(r.Context(), audit.LedgerQuery{Sources: sources, Start: start, End: end, Limit: len(sources) * int(maxCoverage/audit.WindowLength)})
@@ -114,11 +116,8 @@ func hourOf(row *audit.Window) hourCoverage {
 		Start: row.Start, State: hourPending, Records: row.Counts.Read - row.Counts.Quarantined, Late: row.Late,
 		Quarantined: row.Counts.Quarantined, Deleted: row.Deleted,
 	}
-	if p, ok := row.Lags.Percentile(50); ok {
-		hour.LagP50 = int64(p.Seconds())
-	}
-	if p, ok := row.Lags.Percentile(95); ok {
-		hour.LagP95 = int64(p.Seconds())
+	if row.Lags != (audit.Lags{}) {
+		hour.LagP50, hour.LagP95 = lagSeconds(row.Lags, 50), lagSeconds(row.Lags, 95)
 	}
 	switch {
 	case row.State == audit.Lost:
@@ -133,6 +132,16 @@ func hourOf(row *audit.Window) hourCoverage {
 		hour.Reason = row.Error
 	}
 	return hour
+}
+
+// lagSeconds is a percentile of lags; one beyond the last class is told as a
+// second more than its bound of 72 hours.
+func lagSeconds(lags audit.Lags, percent int) int64 {
+	bound, ok := lags.Percentile(percent)
+	if !ok {
+		bound = 72*time.Hour + time.Second
+	}
+	return int64(bound.Seconds())
 }
 
 // quarantine lists the records that were set aside, by id.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -37,7 +38,7 @@ var statuses = []struct {
 var (
 	errCrossSite = errors.New("another site's page must not ask for this: call it from AOC's own page, or add the origin to CORS_ORIGINS")
 	errForbidden = errors.New("the Webhook-AuthID is not ours")
-	errTooLarge  = fmt.Errorf("the request's body is larger than %d bytes", maxBody)
+	errTooLarge  = errors.New("the request's body is too large")
 )
 
 // serve turns a route into a handler: headers, time limit, cross-site check,
@@ -53,7 +54,7 @@ func (a *API) serve(route Route) http.Handler {
 		ctx, cancel := context.WithTimeout(r.Context(), maxAnswers)
 		defer cancel()
 		r = r.WithContext(ctx)
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, cmp.Or(route.maxBody, maxBody))
 		defer func() {
 			if p := recover(); p != nil {
 				a.Log.ErrorContext(ctx, "a request panicked", "request_id", id, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))

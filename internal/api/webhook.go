@@ -12,9 +12,12 @@ import (
 	"aoc/internal/audit"
 )
 
-// maxNotified bounds the blobs of one notification; the reference names no
-// bound, and 64 KiB of body hold far fewer.
-const maxNotified = 1000
+// Bounds of one notification: the reference names none, and says that their
+// length varies.
+const (
+	maxNotified     = 2000
+	maxNotification = 2 << 20
+)
 
 // contentSources are the feeds by the Management API's names for them.
 var contentSources = map[string]audit.Source{

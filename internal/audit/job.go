@@ -62,8 +62,9 @@ type JobQuery struct {
 	ID      string    `json:"id"` // "" until it was submitted
 	Start   time.Time `json:"start"`
 	End     time.Time `json:"end"`
-	State   string    `json:"state"`           // waiting, running, read, failed, divided
-	Records int       `json:"records"`         // of the reading that gave most
-	Note    string    `json:"note,omitempty"`  // what it could not prove
-	Tries   int       `json:"tries,omitempty"` // submissions that failed
+	State   string    `json:"state"`             // waiting, running, read, failed, divided
+	Records int       `json:"records"`           // of the reading that gave most
+	Note    string    `json:"note,omitempty"`    // what it could not prove
+	Tries   int       `json:"tries,omitempty"`   // submissions that failed
+	Asked   time.Time `json:"asked_at,omitzero"` // the last submission
 }

@@ -13,7 +13,7 @@ const (
 	// MaxBackfillHours bounds a backfill: thirty days.
 	MaxBackfillHours = 720
 	// maxFollowed is how many of the newest jobs the timer looks after.
-	maxFollowed = 20
+	maxFollowed = 100
 )
 
 // Backfill plans the last hours, at least 1 and at most MaxBackfillHours, of every

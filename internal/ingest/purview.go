@@ -35,6 +35,8 @@ const (
 	leastSpan      = time.Minute    // a query is not divided below it
 	queriesAtATime = 4              // apps were refused from about ten on
 	queryTries     = 3
+	// queryPatience is how long a query may run: hours are common.
+	queryPatience = 24 * time.Hour
 	// maxQueryRecords is what is read of one query: a reading must end within an
 	// invocation, and twice.
 	maxQueryRecords = 50_000
@@ -116,7 +118,7 @@ func (w *Worker) submitQuery(ctx context.Context, job *audit.Job, i int) error {
 	if err != nil {
 		return err
 	}
-	q.ID, q.State = id, queryRunning
+	q.ID, q.State, q.Asked = id, queryRunning, time.Now().UTC()
 	return nil
 }
 
@@ -124,6 +126,9 @@ func (w *Worker) submitQuery(ctx context.Context, job *audit.Job, i int) error {
 func (w *Worker) readQuery(ctx context.Context, job *audit.Job, i int) (moved bool, err error) {
 	q := &job.Queries[i]
 	status, err := w.Queries.Status(ctx, q.ID)
+	if err == nil && !status.Over && !q.Asked.IsZero() && time.Since(q.Asked) > queryPatience {
+		status = QueryStatus{Over: true, Failed: true}
+	}
 	switch {
 	case err != nil || !status.Over:
 		return false, err

@@ -167,3 +167,17 @@ func TestPurviewIsSwitchedOffDuringAJob(t *testing.T) {
 		require.Equal(t, 5, q.events(t))
 	})
 }
+
+func TestAPurviewQueryThatNeverEnds(t *testing.T) {
+	inquire(t, 1, func(t *testing.T, q *inquiry) {
+		q.takes = 365 * 24 * time.Hour
+		job := q.turn(t)
+		for job.State == audit.JobRunning {
+			time.Sleep(12 * time.Hour)
+			job = q.turn(t)
+		}
+		require.Len(t, q.queries, queryTries, "submitted again, and then given up")
+		require.Equal(t, queryFailed, job.Queries[0].State)
+		require.Len(t, job.Notes, 2)
+	})
+}
