@@ -31,7 +31,10 @@ func (o *localOptions) simulate(ctx context.Context, env environment, stdout io.
 	if err != nil {
 		return err
 	}
-	tenant, err := simtenant.New(simtenant.Options{Seed: identity.Seed, Epoch: identity.Epoch, Replay: o.replay, People: identity.People})
+	tenant, err := simtenant.New(simtenant.Options{
+		Seed: identity.Seed, Epoch: identity.Epoch, Replay: o.replay, People: identity.People,
+		Roles: append(simtenant.AllRoles(), simtenant.RoleAuditLogsQuery),
+	})
 	if err != nil {
 		return usageError{err}
 	}

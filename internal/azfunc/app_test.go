@@ -106,10 +106,14 @@ func TestOwnFunctions(t *testing.T) {
 		"filter-options": "httpTrigger GET /api/filter-options",
 		"fetch":          "httpTrigger GET,POST /api/fetch-audit-logs",
 		"jobs":           "httpTrigger GET /api/jobs/{id?}",
-		"source-health":  "httpTrigger GET /api/source-health",
-		"health":         "httpTrigger GET /health",
-		"version":        "httpTrigger GET /api/version",
-		"config":         "httpTrigger GET /api/config/{section}",
+		"coverage":       "httpTrigger GET /api/coverage", "quarantine": "httpTrigger GET /api/quarantine",
+		"quarantine-retry": "httpTrigger POST /api/quarantine/retry", "preflight": "httpTrigger GET /api/preflight",
+		"job-start": "httpTrigger POST /api/jobs", "webhook-o365": "httpTrigger POST /api/webhooks/o365",
+		"retention":     "timerTrigger  0 17 3 * * *",
+		"source-health": "httpTrigger GET /api/source-health",
+		"health":        "httpTrigger GET /health",
+		"version":       "httpTrigger GET /api/version",
+		"config":        "httpTrigger GET /api/config/{section}",
 	}, got)
 	timer, ok := app.function("ingest-timer")
 	require.True(t, ok)

@@ -27,7 +27,7 @@ const (
 
 // AllRoles returns all permissions that the feeds need.
 func AllRoles() []string {
-	return []string{RoleAuditLogRead, RoleDirectoryRead, RoleIntuneRead, RoleRiskRead, RoleAuditLogsQuery, RoleActivityFeedRead, RoleActivityFeedDLP}
+	return []string{RoleAuditLogRead, RoleDirectoryRead, RoleIntuneRead, RoleRiskRead, RoleActivityFeedRead, RoleActivityFeedDLP}
 }
 
 // tokenLife is what Entra answers as expires_in, in seconds.
