@@ -82,6 +82,7 @@ func pastWeek(job audit.Job) (from, to time.Time) {
 }
 
 func TestDemoStoresTheTruth(t *testing.T) {
+	t.Parallel() // most of it is waiting for Graph's bound on calls
 	data := t.TempDir()
 	p := start(t, nil, "--demo", "--people", "40", "--data", data)
 	job := p.jobDone()
@@ -206,6 +207,7 @@ func TestDemoStoresTheTruth(t *testing.T) {
 // TestKilledInTheMiddle kills the program while it reads, at any moment, and
 // starts it again. AOC_TEST_KILLS says how often; a few times by default.
 func TestKilledInTheMiddle(t *testing.T) {
+	t.Parallel() // most of it is waiting for Graph's bound on calls
 	kills := 3
 	if n := os.Getenv("AOC_TEST_KILLS"); n != "" {
 		_, err := fmt.Sscan(n, &kills)
@@ -228,6 +230,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 }
 
 func TestReplay(t *testing.T) {
+	t.Parallel() // most of it is waiting for Graph's bound on calls
 	recent := time.Now().UTC().Add(-400 * 24 * time.Hour).Format("2006-01-02T15:04:05")
 	lines := []string{
 		`{"CreationTime":"` + recent + `","Id":"r-1","Operation":"Set-Mailbox","OrganizationId":"x","RecordType":1,"ResultStatus":"True","UserKey":"k","UserType":2,"Workload":"Exchange","UserId":"admin@x.example","Parameters":[{"Name":"Identity","Value":"bob"}]}`,

@@ -71,7 +71,7 @@ type collector struct {
 	worker  *ingest.Worker
 }
 
-func newCollector(t *testing.T, options simtenant.Options, sources ...audit.Source) *collector {
+func newCollector(t *testing.T, options simtenant.Options, hook source.Webhook, sources ...audit.Source) *collector {
 	t.Helper()
 	tenant, err := simtenant.New(options)
 	require.NoError(t, err)
@@ -79,7 +79,7 @@ func newCollector(t *testing.T, options simtenant.Options, sources ...audit.Sour
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	client, err := source.Open(source.Config{
-		Webhook: testWebhook, TenantID: tenant.TenantID(), Credential: secretCredential{tenant, &http.Client{Transport: tenant.Transport()}}, Transport: tenant.Transport(),
+		Webhook: hook, TenantID: tenant.TenantID(), Credential: secretCredential{tenant, &http.Client{Transport: tenant.Transport()}}, Transport: tenant.Transport(),
 		Limits: source.Limits{Management: limit.NewWindow(2000, time.Minute)},
 	})
 	require.NoError(t, err)
@@ -127,7 +127,7 @@ func TestPushIsKeptEnabledAndHeard(t *testing.T) {
 		var hook http.Handler = http.NotFoundHandler() // nobody there yet
 		c := newCollector(t, simtenant.Options{
 			Seed: 7, Epoch: time.Now(), People: 10, Webhooks: &http.Client{Transport: inMemory(func() http.Handler { return hook })},
-		}, audit.M365General)
+		}, testWebhook, audit.M365General)
 		push := (&api.API{
 			Push: c.planner, WebhookAuthID: testWebhook.AuthID, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 			Features: api.Features{TenantID: c.tenant.TenantID(), Sources: []audit.Source{audit.M365General}},
@@ -187,7 +187,7 @@ func TestTheLedgerTellsTheTruth(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now().UTC()
-		c := newCollector(t, simtenant.Options{Seed: 7, Epoch: begin.Add(time.Duration(days) * 24 * time.Hour), People: 20}, audit.M365Exchange, audit.M365SharePoint)
+		c := newCollector(t, simtenant.Options{Seed: 7, Epoch: begin.Add(time.Duration(days) * 24 * time.Hour), People: 20}, source.Webhook{}, audit.M365Exchange, audit.M365SharePoint)
 		faults := c.tenant.Faults()
 		faults.DoubleBlobs(simtenant.AuditExchange)
 		// The Exchange blobs of one hour can never be read, to the day they expire.
@@ -271,7 +271,7 @@ func TestAHugeBlob(t *testing.T) {
 		_, err := fmt.Sscan(n, &megabytes)
 		require.NoError(t, err)
 	}
-	c := newCollector(t, simtenant.Options{Seed: 7, Epoch: time.Now(), People: 10}, audit.M365General)
+	c := newCollector(t, simtenant.Options{Seed: 7, Epoch: time.Now(), People: 10}, source.Webhook{}, audit.M365General)
 	c.tick(t) // subscribed, and idle
 	require.NoError(t, c.tenant.Faults().AddHugeBlob(simtenant.AuditGeneral, time.Now().Add(-30*time.Minute), megabytes<<20))
 	runtime.GC()
