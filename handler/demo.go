@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -38,11 +39,7 @@ func (o *localOptions) simulate(ctx context.Context, env environment, stdout io.
 	if err != nil {
 		return usageError{err}
 	}
-	authority := "simulated-ca.pem"
-	if o.beside {
-		authority = "simulated-ca-beside.pem"
-	}
-	server, err := tenant.Serve(ctx, "127.0.0.1:0", filepath.Join(dir, authority))
+	server, err := o.serveTenant(ctx, tenant, dir)
 	if err != nil {
 		return err
 	}
@@ -65,6 +62,25 @@ func (o *localOptions) simulate(ctx context.Context, env environment, stdout io.
 	env.fallback("FETCH_INTERVAL_MINUTES", "1")
 	env.fallback("LOG_LEVEL", "warn")
 	return nil
+}
+
+// serveTenant serves the tenant where it was served before, if it can: the
+// ledger remembers blobs by their addresses.
+func (o *localOptions) serveTenant(ctx context.Context, tenant *simtenant.Tenant, dir string) (*simtenant.Server, error) {
+	if o.beside {
+		return tenant.Serve(ctx, "127.0.0.1:0", filepath.Join(dir, "simulated-ca-beside.pem"))
+	}
+	place, authority := filepath.Join(dir, "simulated-address"), filepath.Join(dir, "simulated-ca.pem")
+	if before, err := os.ReadFile(place); err == nil {
+		if server, err := tenant.Serve(ctx, string(before), authority); err == nil {
+			return server, nil
+		}
+	}
+	server, err := tenant.Serve(ctx, "127.0.0.1:0", authority)
+	if err != nil {
+		return nil, err
+	}
+	return server, os.WriteFile(place, []byte(strings.TrimPrefix(server.URL, "https://")), 0o600)
 }
 
 const (

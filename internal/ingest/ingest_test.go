@@ -715,6 +715,19 @@ func TestItemsThatAreNone(t *testing.T) {
 	})
 }
 
+func TestABlobThatHasMoved(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.publish(time.Now().Add(-2*time.Hour), "b", 2)
+		r.blobs[0].URI = "https://old.example/b"
+		require.NoError(t, r.planner.Push(t.Context(), r.blobs)) // in the ledger, and the process is killed before it is read
+		r.blobs[0].URI = "https://new.example/b"
+		time.Sleep(listAfterPush)
+		r.tick(t)
+		require.Equal(t, "https://new.example/b", r.blob(t, "b").URI, "read where it is now")
+		require.Equal(t, 2, r.events(t))
+	})
+}
+
 func TestTwoItemsOfOneDay(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		day := time.Now().UTC().Truncate(24 * time.Hour).Add(-24 * time.Hour)

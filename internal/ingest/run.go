@@ -25,13 +25,15 @@ type run struct {
 	rows  []audit.Window
 	errs  []error // by row: its first failure
 	batch *batch  // of the records of spans, which have no rows of their own
+	uris  map[string]string
 }
 
 // list runs the windows: a feed of spans is read whole, a feed of content
 // blobs has what it lists put into the ledger. It returns the rows that were
-// run, their outcome in them and not yet written. An error means that a store
-// failed or that the run was broken off; a feed's failures are outcomes.
-func (w *Worker) list(ctx context.Context, feed Feed, lease audit.Lease, rows []audit.Window) ([]audit.Window, error) {
+// run, their outcome in them and not yet written, and puts into uris where the
+// content blobs are read now. An error means that a store failed or that the run
+// was broken off; a feed's failures are outcomes.
+func (w *Worker) list(ctx context.Context, feed Feed, lease audit.Lease, rows []audit.Window, uris map[string]string) ([]audit.Window, error) {
 	now := time.Now().UTC()
 	oldest, note := feed.Reach(now)
 	var gone, here []audit.Window
@@ -45,7 +47,7 @@ func (w *Worker) list(ctx context.Context, feed Feed, lease audit.Lease, rows []
 	if len(here) == 0 {
 		return gone, nil
 	}
-	r := &run{Worker: w, feed: feed, lease: lease, began: now, saved: now, rows: here, errs: make([]error, len(here))}
+	r := &run{Worker: w, feed: feed, lease: lease, began: now, saved: now, rows: here, errs: make([]error, len(here)), uris: uris}
 	hours := make([]time.Time, len(here))
 	for i := range here {
 		hours[i] = here[i].Start
@@ -129,6 +131,7 @@ func (r *run) addContent(ctx context.Context, blobs []audit.Blob) error {
 	var rows []audit.BlobRow
 	for _, blob := range blobs {
 		if blob.Until.IsZero() {
+			r.uris[blob.ID] = blob.URI
 			rows = append(rows, audit.BlobRow{Blob: blob, State: audit.Listed, NextAt: r.began, Late: r.rows[r.row(blob.Created)].Passes > 0})
 		}
 	}

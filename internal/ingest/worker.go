@@ -146,9 +146,9 @@ func (w *Worker) runDue(ctx context.Context, feed Feed, lease audit.Lease, item 
 	if err != nil {
 		return err
 	}
-	began := time.Now().UTC()
+	began, uris := time.Now().UTC(), map[string]string{}
 	for _, stretch := range dueStretches(rows, began) {
-		listed, err := w.list(ctx, feed, lease, stretch)
+		listed, err := w.list(ctx, feed, lease, stretch, uris)
 		if err != nil {
 			return err
 		}
@@ -160,6 +160,11 @@ func (w *Worker) runDue(ctx context.Context, feed Feed, lease audit.Lease, item 
 	blobs, err := w.Store.Blobs(ctx, span)
 	if err != nil {
 		return err
+	}
+	for i := range blobs { // a blob can have moved since it was first heard of
+		if uri, listed := uris[blobs[i].ID]; listed {
+			blobs[i].URI = uri
+		}
 	}
 	now := time.Now() // later than began: what was listed just now is due
 	due := slices.DeleteFunc(slices.Clone(blobs), func(b audit.BlobRow) bool { return b.NextAt.IsZero() || b.NextAt.After(now) })
