@@ -14,7 +14,7 @@ import (
 // TestTheScreen is a newcomer's first look: the program on the simulated tenant
 // in a real browser. With AOC_SCREENSHOT set it writes README's picture there.
 func TestTheScreen(t *testing.T) {
-	t.Parallel() // most of it is waiting for Graph's bound on calls
+	t.Parallel()                         // most of it is waiting for Graph's bound on calls
 	b := browsertest.Start(t, 1440, 900) // first: without a browser there is no use in the rest
 	p := start(t, nil, "--demo", "--people", "40", "--data", t.TempDir())
 	p.jobDone()
