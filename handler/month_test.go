@@ -239,7 +239,8 @@ func TestTheLedgerTellsTheTruth(t *testing.T) {
 			late += row.Late
 		}
 		require.Equal(t, 2*24*days, hours, "every hour of both feeds has its row")
-		require.Equal(t, 1, gaps)
+		want := min(1, c.tenant.Truth(simtenant.AuditExchange, broken, broken.Add(time.Hour)).Count()) // nothing can be lost of an hour without records
+		require.Equal(t, want, gaps)
 		require.NotZero(t, late, "what was held back came late, and is counted so")
 		stored := 0
 		for seq := int64(0); ; {
