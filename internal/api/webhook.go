@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,19 +84,10 @@ func (a *API) blobsOf(list []notified) ([]audit.Blob, error) {
 			return nil, audit.Invalid(fmt.Sprintf("[%d]", i), "expected contentId, contentUri and contentCreated")
 		}
 		source, known := contentSources[n.ContentType]
-		if !known || !a.reads(source) {
+		if !known || !slices.Contains(a.Features.Sources, source) {
 			continue
 		}
 		blobs = append(blobs, audit.Blob{Source: source, ID: n.ContentID, URI: n.ContentURI, Created: n.Created.UTC(), Expires: n.Expires.UTC()})
 	}
 	return blobs, nil
-}
-
-func (a *API) reads(source audit.Source) bool {
-	for _, s := range a.Features.Sources {
-		if s == source {
-			return true
-		}
-	}
-	return false
 }
