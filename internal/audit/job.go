@@ -15,7 +15,8 @@ const (
 // the ledger; its job remembers which, and what they had counted before.
 type Job struct {
 	ID        string    `json:"id"`
-	Kind      string    `json:"kind"` // "backfill"
+	Kind      string    `json:"kind"`         // "backfill"
+	By        string    `json:"by,omitempty"` // who asked, see Principal.Key; "" is AOC itself
 	State     JobState  `json:"state"`
 	CreatedAt time.Time `json:"created_at"`
 	DoneAt    time.Time `json:"done_at,omitzero"`

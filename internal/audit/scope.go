@@ -13,18 +13,32 @@ type Scope struct {
 func Everything() Scope { return Scope{granted: true} }
 
 // Except is the scope of callers from whom events of these services or these
-// operations are hidden; values are compared exactly.
+// operations are hidden. Case does not count: a setting's spelling must not
+// decide whether something leaks.
 func Except(services, operations []string) Scope {
-	return Scope{granted: true, services: slices.Clone(services), operates: slices.Clone(operations)}
+	return Scope{granted: true, services: folded(services), operates: folded(operations)}
+}
+
+func folded(values []string) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = Fold(v)
+	}
+	return out
 }
 
 // Nothing reports whether the scope sees no event at all.
 func (s Scope) Nothing() bool { return !s.granted }
 
-// Hidden returns the services and operations that stores must leave out.
+// Whole reports whether the scope sees every event. Sums over all that is
+// stored, such as the ledger's, are for such callers only.
+func (s Scope) Whole() bool { return s.granted && len(s.services)+len(s.operates) == 0 }
+
+// Hidden returns the services and operations that stores must leave out, folded
+// as Event.Keys is.
 func (s Scope) Hidden() (services, operations []string) { return s.services, s.operates }
 
 // Sees reports whether an event of this service and operation is shown.
 func (s Scope) Sees(service, operation string) bool {
-	return s.granted && !slices.Contains(s.services, service) && !slices.Contains(s.operates, operation)
+	return s.granted && !slices.Contains(s.services, Fold(service)) && !slices.Contains(s.operates, Fold(operation))
 }
