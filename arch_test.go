@@ -46,9 +46,10 @@ var imports = map[string][]string{
 // tests says which further packages of ours a package's tests may import. The
 // Graph SDK must not reach any of them but handler's and source's.
 var tests = map[string][]string{
-	"internal/store/mongo":  {"internal/store/storetest", "internal/store/mongo/ferret"},
+	"internal/store/mongo":  {"internal/store/storetest", "internal/store/mongo/ferret", "internal/api", "internal/auth"},
 	"internal/store/sqlite": {"internal/store/storetest"},
 	"internal/source":       {"internal/simtenant"},
+	"internal/auth":         {"internal/simtenant"},
 	"internal/ingest":       {"internal/store/sqlite"},
 	"static":                {"static/browsertest"},
 	"infra/deploy":          {"internal/azfunc"},
@@ -68,6 +69,7 @@ var owners = map[string][]string{
 	"github.com/golang-jwt/":                    {"internal/auth", "internal/simtenant"},
 	"github.com/chromedp/":                      {"static/browsertest", "static", "handler"},
 	"github.com/prometheus/client_golang":       {"internal/api", "handler"},
+	"github.com/google/jsonschema-go":           {"internal/api", "internal/mcp"},
 	"github.com/robfig/cron":                    {"internal/azfunc"},
 	"github.com/microsoftgraph/msgraph-sdk-go$": {}, // its root pulls in every model of Graph's
 }
