@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"runtime"
@@ -36,8 +37,22 @@ type Config struct {
 	AIAsked                                    bool
 	RedisURL                                   string
 	PublicURL, WebhookAuthID                   string
+	Auth                                       AuthConfig
+	RateRequests                               int
+	RateWindow                                 time.Duration
+	MetricsAllowed, TrustedProxies             []netip.Prefix
+	DocsEnabled                                bool
+	VaultName, VaultURL                        string
 	PurviewBackfill                            bool
 	Retention                                  time.Duration // 0: nothing is deleted
+}
+
+// AuthConfig is what is set of sign-in and privacy.
+type AuthConfig struct {
+	Said, Enabled                                      bool
+	ClientID, Scope                                    string
+	Audiences, AllowedRoles, AllowedGroups, AdminRoles []string
+	PrivacyServices, PrivacyOperations, PrivacyRoles   []string
 }
 
 // setting is one row of the table of settings.
@@ -138,9 +153,10 @@ var settings = []setting{
 	{"GRAPH_RESOURCE", "", "what Graph's tokens are asked for; the cloud's own unless set", origin(func(c *Config) *string { return &c.GraphResource })},
 	{"MANAGEMENT_RESOURCE", "", "what the Management API's tokens are asked for; the cloud's own unless set", origin(func(c *Config) *string { return &c.ManagementResource })},
 	{"SSL_CERT_FILE", "", "a PEM file of certificates to trust besides the system's", text(func(c *Config) *string { return &c.CAFile })},
-	{"CORS_ORIGINS", "", "origins of pages elsewhere that may ask for changes, by commas", func(c *Config, v string) error {
+	{"CORS_ORIGINS", "", "origins of pages elsewhere that may read and ask for changes, by commas; * lets any page read, with a token, and none change", func(c *Config, v string) error {
 		for part := range strings.SplitSeq(v, ",") {
-			if err := origin(func(*Config) *string { return &part })(c, strings.TrimSpace(part)); err != nil {
+			part = strings.TrimSpace(part)
+			if err := pageOrigin(&part); err != nil {
 				return err
 			}
 			c.CORSOrigins = append(c.CORSOrigins, part)
@@ -153,13 +169,55 @@ var settings = []setting{
 		}
 		return nil
 	}},
-	{"AUTH_ENABLED", "false", "sign-in; not in this version, so only false is taken", func(_ *Config, v string) error {
-		on, err := yesNo(v)
-		if err == nil && on {
-			return errors.New("sign-in is not in this version: AOC would be open to everybody who reaches it. Keep it off the network and set false")
-		}
+	{"AUTH_ENABLED", "", "true has people sign in with Microsoft Entra; false leaves AOC open to whoever reaches it. Under the Functions host it must be said; `aoc local` takes false, with --demo true", func(c *Config, v string) (err error) {
+		c.Auth.Said = true
+		c.Auth.Enabled, err = yesNo(v)
 		return err
 	}},
+	{"AUTH_CLIENT_ID", "", "the app registration that people sign in to; CLIENT_ID unless set", func(c *Config, v string) error {
+		if !isGUID(v) {
+			return expected("a GUID", v)
+		}
+		c.Auth.ClientID = strings.ToLower(v)
+		return nil
+	}},
+	{"AUTH_AUDIENCES", "", "what else tokens may be for, by commas; the client id and api://<client id> always", list(func(c *Config) *[]string { return &c.Auth.Audiences })},
+	{"AUTH_SCOPE", "access_as_user", "the scope of that registration which the page asks for", func(c *Config, v string) error {
+		if !regexp.MustCompile(`^[A-Za-z0-9._-]{1,120}$`).MatchString(v) {
+			return expected("the name of a scope, without the app's id", v)
+		}
+		c.Auth.Scope = v
+		return nil
+	}},
+	{"AUTH_ALLOWED_ROLES", "", "app roles that let people and apps in, by commas; with no role and no group set, everybody of the tenant who signs in", list(func(c *Config) *[]string { return &c.Auth.AllowedRoles })},
+	{"AUTH_ALLOWED_GROUPS", "", "object ids of groups that do, by commas", guids(func(c *Config) *[]string { return &c.Auth.AllowedGroups })},
+	{"AUTH_ADMIN_ROLES", "", "app roles or group ids that may start backfills and jobs, by commas; unset, whoever is let in", list(func(c *Config) *[]string { return &c.Auth.AdminRoles })},
+	{"PRIVACY_SERVICES", "", "services whose events are hidden from all but PRIVACY_SERVICE_ROLES, by commas, such as Exchange,Teams", list(func(c *Config) *[]string { return &c.Auth.PrivacyServices })},
+	{"PRIVACY_SENSITIVE_OPERATIONS", "", "operations whose events are, whatever their service", list(func(c *Config) *[]string { return &c.Auth.PrivacyOperations })},
+	{"PRIVACY_SERVICE_ROLES", "", "app roles or group ids that see them nevertheless; unset, nobody who signs in does", list(func(c *Config) *[]string { return &c.Auth.PrivacyRoles })},
+	{"RATE_LIMIT_REQUESTS", "120", "requests of one caller in RATE_LIMIT_WINDOW_SECONDS, 1 to 100000; backfills (10 an hour) and changes (20 a minute) have bounds of their own", func(c *Config, v string) (err error) {
+		c.RateRequests, err = whole(v, 1, 100000)
+		return err
+	}},
+	{"RATE_LIMIT_WINDOW_SECONDS", "60", "the length of that window, 1 to 86400", func(c *Config, v string) error {
+		n, err := whole(v, 1, 86400)
+		c.RateWindow = time.Duration(n) * time.Second
+		return err
+	}},
+	{"METRICS_ALLOWED_IPS", "127.0.0.1,::1", "addresses or networks that may read /metrics, by commas", prefixes(func(c *Config) *[]netip.Prefix { return &c.MetricsAllowed })},
+	{"TRUSTED_PROXIES", "", "addresses or networks of proxies of yours, whose X-Forwarded-For is believed, by commas", prefixes(func(c *Config) *[]netip.Prefix { return &c.TrustedProxies })},
+	{"DOCS_ENABLED", "false", "serve /openapi.json and /docs; `aoc local` takes true", func(c *Config, v string) (err error) {
+		c.DocsEnabled, err = yesNo(v)
+		return err
+	}},
+	{"AZURE_KEY_VAULT_NAME", "", "a Key Vault whose secrets are used where the setting itself is empty: aoc-client-secret, aoc-mongo-uri, aoc-webhook-client-secret, aoc-llm-api-key", func(c *Config, v string) error {
+		if !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$`).MatchString(v) {
+			return expected("a vault's name, 3 to 24 letters, digits and dashes", v)
+		}
+		c.VaultName = v
+		return nil
+	}},
+	{"AZURE_KEY_VAULT_URL", "", "its origin where that is not https://<name>.vault.azure.net (national clouds)", origin(func(c *Config) *string { return &c.VaultURL })},
 	{"AI_FEATURES_ENABLED", "false", "questions in words; not in this version, so they stay off", func(c *Config, v string) (err error) {
 		c.AIAsked, err = yesNo(v)
 		return err
@@ -194,7 +252,13 @@ func (c *Config) missing(getenv func(string) string) []error {
 			mistakes = append(mistakes, fmt.Errorf("%s: it must be set", name))
 		}
 	}
-	if c.MongoURI == "" && c.SQLitePath == "" && strings.TrimSpace(getenv("MONGO_URI")) == "" {
+	if !c.Alone && !c.Auth.Said {
+		mistakes = append(mistakes, errors.New("AUTH_ENABLED: it must be said: true, or false to leave AOC open to whoever reaches it"))
+	}
+	if c.VaultURL != "" && c.VaultName == "" {
+		mistakes = append(mistakes, errors.New("AZURE_KEY_VAULT_NAME: it must be set where AZURE_KEY_VAULT_URL is"))
+	}
+	if c.MongoURI == "" && c.SQLitePath == "" && c.VaultName == "" && strings.TrimSpace(getenv("MONGO_URI")) == "" {
 		mistakes = append(mistakes, errors.New("MONGO_URI: it must be set (or SQLITE_PATH on a single machine)"))
 	}
 	return mistakes
@@ -228,6 +292,64 @@ func origin(field func(*Config) *string) func(*Config, string) error {
 			return expected("an origin such as https://graph.microsoft.com", v)
 		}
 		*field(c) = "https://" + strings.ToLower(u.Host)
+		return nil
+	}
+}
+
+// pageOrigin takes "*", https://host and, for pages under development,
+// http://localhost:port.
+func pageOrigin(part *string) error {
+	local := regexp.MustCompile(`^http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?$`)
+	if *part == "*" || local.MatchString(*part) {
+		return nil
+	}
+	return origin(func(*Config) *string { return part })(nil, *part)
+}
+
+// list takes values by commas, at most 100.
+func list(field func(*Config) *[]string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		for part := range strings.SplitSeq(v, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				*field(c) = append(*field(c), part)
+			}
+		}
+		if len(*field(c)) > 100 {
+			return expected("at most 100 values", v)
+		}
+		return nil
+	}
+}
+
+func guids(field func(*Config) *[]string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if err := list(field)(c, v); err != nil {
+			return err
+		}
+		for i, id := range *field(c) {
+			if !isGUID(id) {
+				return expected("object ids of groups, which are GUIDs", id)
+			}
+			(*field(c))[i] = strings.ToLower(id)
+		}
+		return nil
+	}
+}
+
+// prefixes takes addresses and networks by commas.
+func prefixes(field func(*Config) *[]netip.Prefix) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		for part := range strings.SplitSeq(v, ",") {
+			part = strings.TrimSpace(part)
+			prefix, err := netip.ParsePrefix(part)
+			if addr, failed := netip.ParseAddr(part); failed == nil {
+				prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+			}
+			if err != nil {
+				return expected("addresses such as 203.0.113.7 or networks such as 10.0.0.0/8", part)
+			}
+			*field(c) = append(*field(c), prefix.Masked())
+		}
 		return nil
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,9 +49,15 @@ func (o *localOptions) simulate(ctx context.Context, env environment, stdout io.
 		env.over[name] = value
 	}
 	// Whatever the environment says is of another tenant: nothing of it is mixed in.
-	for _, name := range []string{"MONGO_URI", "MONGO_DB", "PUBLISHER_IDENTIFIER", "GRAPH_RESOURCE", "MANAGEMENT_RESOURCE", "ENABLE_PERIODIC_FETCH"} {
+	for _, name := range []string{
+		"MONGO_URI", "MONGO_DB", "PUBLISHER_IDENTIFIER", "GRAPH_RESOURCE", "MANAGEMENT_RESOURCE", "ENABLE_PERIODIC_FETCH",
+		"AZURE_KEY_VAULT_NAME", "AZURE_KEY_VAULT_URL",
+		"AUTH_CLIENT_ID", "AUTH_AUDIENCES", "AUTH_SCOPE", "AUTH_ALLOWED_ROLES", "AUTH_ALLOWED_GROUPS", "AUTH_ADMIN_ROLES",
+		"PRIVACY_SERVICES", "PRIVACY_SENSITIVE_OPERATIONS", "PRIVACY_SERVICE_ROLES",
+	} {
 		env.over[name] = ""
 	}
+	o.signInDemo(env, tenant, server)
 	env.over["SQLITE_PATH"] = filepath.Join(dir, "aoc.db")
 	env.over[demoEnv] = "true"
 	env.over["SOURCES"] = joined(append(feedsOn[:len(feedsOn):len(feedsOn)], audit.EntraSignIn))
@@ -61,7 +69,62 @@ func (o *localOptions) simulate(ctx context.Context, env environment, stdout io.
 	}
 	env.fallback("FETCH_INTERVAL_MINUTES", "1")
 	env.fallback("LOG_LEVEL", "warn")
+	env.fallback("DOCS_ENABLED", "true")
 	return nil
+}
+
+// signInDemo has people sign in to the demo, unless the environment says that
+// nobody does. A file that is replayed is looked at by whoever has it.
+func (o *localOptions) signInDemo(env environment, tenant *simtenant.Tenant, server *simtenant.Server) {
+	if o.demo {
+		env.fallback("AUTH_ENABLED", "true")
+	} else {
+		env.over["AUTH_ENABLED"] = "false"
+	}
+	if on, err := yesNo(env.get("AUTH_ENABLED")); err != nil || !on {
+		return
+	}
+	for name, value := range map[string]string{
+		"AUTH_ALLOWED_ROLES": simtenant.APIRoleAdmin + "," + simtenant.APIRoleAnalyst, "AUTH_ADMIN_ROLES": simtenant.APIRoleAdmin,
+		"PRIVACY_SERVICES": demoHidden, "PRIVACY_SERVICE_ROLES": simtenant.APIRolePrivacy,
+	} {
+		env.over[name] = value
+	}
+	tenant.GrantAPI(simtenant.APIRoleAdmin, simtenant.APIRolePrivacy) // it tells how many events it found
+	o.signIn = tenant.SignIn()
+	o.token = func(ctx context.Context) (string, error) { return appToken(ctx, tenant, server) }
+}
+
+// demoHidden is what the demo hides from those without the privacy role.
+const demoHidden = audit.ServiceExchange
+
+// appToken signs the program itself in to its own API, as an app does.
+func appToken(ctx context.Context, tenant *simtenant.Tenant, server *simtenant.Server) (string, error) {
+	form := url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {tenant.ClientID()}, "client_secret": {tenant.ClientSecret()},
+		"scope": {tenant.ClientID() + "/.default"},
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/"+tenant.TenantID()+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: server.Roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", fmt.Errorf("sign in to the demo: %w", err)
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Token string `json:"access_token"`
+		Error string `json:"error_description"`
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&answer); err != nil || answer.Token == "" {
+		return "", fmt.Errorf("sign in to the demo: %s %s", resp.Status, answer.Error)
+	}
+	return answer.Token, nil
 }
 
 // serveTenant serves the tenant where it was served before, if it can: the
@@ -113,25 +176,33 @@ func (o localOptions) simulatedDir() (string, error) {
 
 // firstLook asks for a backfill where there was none yet, and has the planner
 // run at once instead of at its next time.
-func firstLook(ctx context.Context, host *azfunc.Host, url string, hours int) error {
-	jobs, err := askJobs(ctx, url)
-	if err != nil {
-		return err
-	}
-	if len(jobs) == 0 && hours > 0 {
-		var answer struct{ Job audit.Job }
-		if err := ask(ctx, http.MethodPost, fmt.Sprintf("%sapi/fetch-audit-logs?hours=%d", url, hours), &answer); err != nil {
+func (o localOptions) firstLook(ctx context.Context, host *azfunc.Host, url string) error {
+	if o.firstHours > 0 {
+		jobs, err := o.askJobs(ctx, url)
+		if err != nil {
 			return err
+		}
+		if len(jobs) == 0 {
+			var answer struct{ Job audit.Job }
+			if err := o.ask(ctx, http.MethodPost, fmt.Sprintf("%sapi/fetch-audit-logs?hours=%d", url, o.firstHours), &answer); err != nil {
+				return err
+			}
 		}
 	}
 	return host.Fire(ctx, "ingest-timer")
 }
 
+// followEvery leaves most of a caller's quota to people.
+const followEvery = 3 * time.Second
+
 // followFirstLook tells how the newest backfill goes, until it has ended.
-func followFirstLook(ctx context.Context, url string, stdout io.Writer) error {
+func (o localOptions) followFirstLook(ctx context.Context, url string, stdout io.Writer) error {
+	if o.firstHours == 0 {
+		return nil // a tenant of one's own: the page tells, to those who may see it
+	}
 	began, told := time.Now(), -1
 	for {
-		jobs, err := askJobs(ctx, url)
+		jobs, err := o.askJobs(ctx, url)
 		if err != nil || len(jobs) == 0 {
 			return err
 		}
@@ -149,24 +220,31 @@ func followFirstLook(ctx context.Context, url string, stdout io.Writer) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(time.Second):
+		case <-time.After(followEvery):
 		}
 	}
 }
 
-func askJobs(ctx context.Context, url string) ([]audit.Job, error) {
+func (o localOptions) askJobs(ctx context.Context, url string) ([]audit.Job, error) {
 	var answer struct{ Jobs []audit.Job }
-	err := ask(ctx, http.MethodGet, url+"api/jobs", &answer)
+	err := o.ask(ctx, http.MethodGet, url+"api/jobs", &answer)
 	return answer.Jobs, err
 }
 
 // ask calls our own API.
-func ask(ctx context.Context, method, url string, into any) error {
+func (o localOptions) ask(ctx context.Context, method, url string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
 	if err != nil {
 		return err
+	}
+	if o.token != nil {
+		token, err := o.token(ctx)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"aoc"
@@ -41,7 +42,9 @@ Without --demo or --replay the tenant is your own: TENANT_ID, CLIENT_ID and
 CLIENT_SECRET (or an Azure identity) are read from the environment, or from
 "Values" of local.settings.json in this folder; the environment wins.
 
-There is no sign-in: whoever reaches the address sees everything.
+Sign-in is off unless AUTH_ENABLED=true: whoever reaches the address sees
+everything. The demo signs in, with a choice of made-up people, unless
+AUTH_ENABLED=false.
 `
 
 // localOptions is what the command line says.
@@ -50,7 +53,9 @@ type localOptions struct {
 	beside             bool // another AOC may be running on the same data
 	replay, addr, data string
 	people             int
-	firstHours         int // how far the first look goes back; 0: a tenant of one's own, where more than the timer's day is to be asked for
+	signIn             http.Handler                              // of the simulated tenant; nil: the tenant is one's own, or nobody signs in
+	token              func(ctx context.Context) (string, error) // for calls of our own; nil: there is no sign-in, or it is not ours to pass
+	firstHours         int                                       // how far the first look goes back; 0: a tenant of one's own, where more than the timer's day is to be asked for
 }
 
 func parseLocal(args []string, stderr io.Writer) (localOptions, error) {
@@ -111,7 +116,7 @@ func local(ctx context.Context, args []string, getenv func(string) string, stdou
 	if err != nil {
 		return fmt.Errorf("listen at --addr: %w", err)
 	}
-	server := &http.Server{Handler: host, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	server := &http.Server{Handler: o.front(host), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	ended := make(chan error, 2)
 	go func() { ended <- server.Serve(listener) }()
 	hostDone := make(chan struct{})
@@ -147,6 +152,21 @@ func newHost(env environment, stderr io.Writer, level slog.Level) (*azfunc.Host,
 	})
 }
 
+// front is what Azure's front end is: it adds the address that calls. In the
+// demo it also stands in for the authority that people sign in at.
+func (o localOptions) front(host http.Handler) http.Handler {
+	simulated := http.StripPrefix(simulatedPath, o.signIn)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o.signIn != nil && strings.HasPrefix(r.URL.Path, simulatedPath+"/") {
+			simulated.ServeHTTP(w, r)
+			return
+		}
+		hops := append(r.Header.Values("X-Forwarded-For"), r.RemoteAddr)
+		r.Header.Set("X-Forwarded-For", strings.Join(hops, ", "))
+		host.ServeHTTP(w, r)
+	})
+}
+
 // welcome waits for the handler, starts the first look and tells people where
 // everything is.
 func (o localOptions) welcome(ctx context.Context, host *azfunc.Host, addr net.Addr, stdout, stderr io.Writer) {
@@ -157,13 +177,13 @@ func (o localOptions) welcome(ctx context.Context, host *azfunc.Host, addr net.A
 	}
 	url := "http://" + addr.String() + "/"
 	fmt.Fprintf(stdout, "AOC is at %s (Ctrl-C stops it)\n", url)
-	if err := firstLook(ctx, host, url, o.firstHours); err != nil {
+	if err := o.firstLook(ctx, host, url); err != nil {
 		fmt.Fprintln(stderr, "aoc: the first look was not started:", err)
 	}
 	if o.open {
 		openBrowser(url)
 	}
-	if err := followFirstLook(ctx, url, stdout); err != nil && ctx.Err() == nil {
+	if err := o.followFirstLook(ctx, url, stdout); err != nil && ctx.Err() == nil {
 		fmt.Fprintln(stderr, "aoc: the first look cannot be followed:", err)
 	}
 }
@@ -214,6 +234,8 @@ func (o *localOptions) environment(ctx context.Context, getenv func(string) stri
 		env.fallback("SQLITE_PATH", filepath.Join(o.data, "aoc.db"))
 	}
 	env.fallback("LOG_LEVEL", "warn")
+	env.fallback("AUTH_ENABLED", "false")
+	env.fallback("DOCS_ENABLED", "true")
 	return env, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,9 @@ func routes() []azfunc.Route {
 	}
 	for _, r := range (&api.API{}).Routes() {
 		all = append(all, azfunc.Route{Function: r.Function, Method: r.Method, Pattern: r.Path})
+		if ask := (azfunc.Route{Function: r.Function, Method: "OPTIONS", Pattern: r.Path}); r.Paged() && !slices.Contains(all, ask) {
+			all = append(all, ask)
+		}
 	}
 	return all
 }
@@ -41,7 +45,7 @@ func testApp(t *testing.T) *app {
 	config, err := readConfig(from(map[string]string{
 		"TENANT_ID": "8e2f1c3a-0000-4000-8000-00000000000a", "CLIENT_ID": "c", "CLIENT_SECRET": "s", "SQLITE_PATH": t.TempDir() + "/aoc.db",
 		"AUTHORITY_HOST": "https://127.0.0.1:1", "GRAPH_BASE_URL": "https://127.0.0.1:1", "MANAGEMENT_BASE_URL": "https://127.0.0.1:1",
-		"O365_WEBHOOK_AUTH_ID": "0123456789abcdef",
+		"O365_WEBHOOK_AUTH_ID": "0123456789abcdef", "AUTH_ENABLED": "false",
 	}))
 	require.NoError(t, err)
 	a, err := wire(config, slog.New(slog.NewTextHandler(t.Output(), nil)))
@@ -66,7 +70,9 @@ func TestHandlerServesEveryRoute(t *testing.T) {
 		if w.Code == http.StatusNotFound {
 			require.Contains(t, r.Pattern, "{id}", "only what names a thing may be missing")
 		}
-		require.NotEmpty(t, w.Body.Bytes(), "an empty answer would hang the invocation")
+		if r.Method != "OPTIONS" {
+			require.NotEmpty(t, w.Body.Bytes(), "an empty answer would hang the invocation")
+		}
 	}
 }
 

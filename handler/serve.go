@@ -64,6 +64,7 @@ func serveOn(ctx context.Context, listener net.Listener, handler http.Handler, l
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute, // of a request; what a worker's run takes is the host's to bound
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -111,6 +112,7 @@ func (a *app) handler() http.Handler {
 
 // ingestTimer plans windows and queues what is due.
 func (a *app) ingestTimer(ctx context.Context, _ azfunc.Invocation) (azfunc.Result, error) {
+	defer a.reporter.report(ctx)
 	items, err := a.planner.Tick(ctx, time.Now().UTC())
 	if err != nil {
 		return azfunc.Result{}, err
@@ -129,6 +131,7 @@ func (a *app) ingestTimer(ctx context.Context, _ azfunc.Invocation) (azfunc.Resu
 // ingestWorker runs one item. The outcome is in the ledger when it answers
 // well; it fails only when the store does, for the host to try again.
 func (a *app) ingestWorker(ctx context.Context, in azfunc.Invocation) (azfunc.Result, error) {
+	defer a.reporter.report(ctx)
 	var item ingest.Item
 	if err := in.Message("item", &item); err != nil {
 		return azfunc.Result{}, err

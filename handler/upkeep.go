@@ -116,7 +116,8 @@ func (u *upkeepRun) open(ctx context.Context, o localOptions, getenv func(string
 	if err != nil {
 		return err
 	}
-	delete(env.over, smallHostEnv) // it is not alone: it runs beside
+	delete(env.over, smallHostEnv)        // it is not alone: it runs beside
+	env.fallback("AUTH_ENABLED", "false") // it serves nobody
 	var mistakes error
 	if u.config, mistakes = readConfig(env.get); mistakes != nil {
 		return usageError{fmt.Errorf("the settings have mistakes:\n%w", mistakes)}

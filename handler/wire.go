@@ -25,6 +25,9 @@ type store interface {
 	ingest.Store
 	enrich.Cache
 	api.Events
+	Take(ctx context.Context, q audit.Quota, who string, now time.Time) (audit.Decision, error)
+	SaveInstance(ctx context.Context, i audit.Instance) error
+	Instances(ctx context.Context, since time.Time) ([]audit.Instance, error)
 	Ping(ctx context.Context) error
 	Close() error
 }
@@ -37,6 +40,7 @@ type app struct {
 	planner   *ingest.Planner
 	worker    *ingest.Worker
 	api       *api.API
+	reporter  *reporter
 	log       *slog.Logger
 	retention time.Duration
 }
@@ -77,12 +81,28 @@ func wire(config Config, log *slog.Logger) (*app, error) {
 	if config.PurviewBackfill {
 		a.worker.Queries = purview{client.Purview()}
 	}
-	a.api = &api.API{
-		Events: st, Jobs: a.planner, Ledger: st, Preflight: client, Push: a.planner, WebhookAuthID: config.WebhookAuthID, Version: versionOf(), MaxHours: ingest.MaxBackfillHours,
-		LateAfter: 2*audit.WindowLength + config.FetchInterval, TrustedOrigins: config.CORSOrigins, Log: log,
-		Features: api.Features{Demo: config.Demo, PeriodicFetch: config.PeriodicFetch, TenantID: config.TenantID, Sources: config.Sources},
+	a.reporter = newReporter(st, limits, log)
+	a.api, err = openAPI(config, a, normalizer)
+	return a, err
+}
+
+// openAPI wires the REST interface.
+func openAPI(config Config, a *app, normalizer *normalize.Normalizer) (*api.API, error) {
+	callers, err := openCallers(config, a)
+	if err != nil {
+		return nil, err
 	}
-	return a, nil
+	return &api.API{
+		Events: a.store, Jobs: a.planner, Ledger: a.store, Preflight: a.client, Push: a.planner,
+		Callers: callers, Limiter: openQuotas(a), OwnLog: &ingest.OwnLog{Store: a.store, Normalizer: normalizer, TenantID: config.TenantID},
+		WebhookAuthID: a.secrets.webhook, Version: versionOf(), SignIn: signInOf(config),
+		MaxHours: ingest.MaxBackfillHours, Retention: config.Retention, LateAfter: 2*audit.WindowLength + config.FetchInterval,
+		TrustedOrigins: config.CORSOrigins, TrustedProxies: config.TrustedProxies, BehindHost: true, LocalNames: config.Alone && !config.Auth.Enabled,
+		Quotas: api.DefaultQuotas(config.RateRequests, config.RateWindow), Log: a.log,
+		Features: api.Features{
+			Demo: config.Demo, AuthEnabled: config.Auth.Enabled, PeriodicFetch: config.PeriodicFetch, TenantID: config.TenantID, Sources: config.Sources,
+		},
+	}, nil
 }
 
 // nameCaches are where directory names are kept: Redis where there is one, and

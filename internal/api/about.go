@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"aoc/internal/audit"
 )
 
 // pingTime bounds the look at the database: health is asked often and by
@@ -14,7 +16,23 @@ func (a *API) features(w http.ResponseWriter, r *http.Request) error {
 	if _, err := params(r); err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, a.Features)
+	p := audit.PrincipalOf(r.Context())
+	return writeJSON(w, http.StatusOK, featuresAnswer{Features: a.Features, Admin: p.Admin, Restricted: !p.Scope.Whole()})
+}
+
+// featuresAnswer is what this AOC has, and what of it is for the caller.
+type featuresAnswer struct {
+	Features
+	Admin      bool `json:"admin"`      // the caller may start jobs and change things
+	Restricted bool `json:"restricted"` // some services are hidden from the caller
+}
+
+// signIn tells a page how people sign in, before anybody has.
+func (a *API) signIn(w http.ResponseWriter, r *http.Request) error {
+	if _, err := params(r); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, a.SignIn)
 }
 
 func (a *API) version(w http.ResponseWriter, r *http.Request) error {
@@ -33,5 +51,11 @@ func (a *API) health(w http.ResponseWriter, r *http.Request) error {
 		a.Log.WarnContext(ctx, "the database cannot be reached", "error", err)
 		database = "unreachable"
 	}
-	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "database": database, "version": a.Version.Version})
+	return writeJSON(w, http.StatusOK, aliveAnswer{"ok", database, a.Version.Version})
+}
+
+type aliveAnswer struct {
+	Status   string `json:"status"`   // ok
+	Database string `json:"database"` // ok, unreachable
+	Version  string `json:"version"`
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"aoc/internal/audit"
+	"aoc/internal/auth"
 
 	"github.com/stretchr/testify/require"
 )
@@ -59,10 +60,12 @@ func (m *memory) Raw(_ context.Context, _ audit.Scope, id string) (audit.Raw, er
 	return audit.NewRaw(m.raw[id]), m.err
 }
 
-func (m *memory) Facets(context.Context, audit.Scope) ([]audit.Facet, error) {
+func (m *memory) Facets(_ context.Context, scope audit.Scope) ([]audit.Facet, error) {
 	var facets []audit.Facet
 	for i := range m.stored {
-		facets = append(facets, m.stored[i].Event.Facet())
+		if e := &m.stored[i].Event; scope.Sees(e.Service, e.Operation) {
+			facets = append(facets, e.Facet())
+		}
 	}
 	return facets, m.err
 }
@@ -137,6 +140,65 @@ func (l *ledger) Quarantined(_ context.Context, after string, limit int) ([]audi
 func (l *ledger) Feeds(context.Context) ([]audit.FeedState, error) { return l.states, nil }
 func (l *ledger) Ping(context.Context) error                       { return l.ping }
 
+// door lets people in by a word; without one sign-in is off.
+type door map[string]audit.Principal
+
+func (d door) Authenticate(_ context.Context, authorization []string) (audit.Principal, error) {
+	if len(d) == 0 {
+		return audit.Principal{Kind: audit.Anonymous, Admin: true, Scope: audit.Everything()}, nil
+	}
+	if len(authorization) == 0 {
+		return audit.Principal{}, auth.ErrNoToken
+	}
+	word := strings.TrimPrefix(authorization[0], "Bearer ")
+	if word == outsider {
+		return audit.Principal{}, fmt.Errorf("%w: none of the roles", auth.ErrForbidden)
+	}
+	if p, ok := d[word]; ok {
+		return p, nil
+	}
+	return audit.Principal{}, fmt.Errorf("%w: the token has expired", auth.ErrBadToken)
+}
+
+func (door) Challenge(error) string { return `Bearer error="invalid_token"` }
+
+// counter counts like a store, of one slot that never ends.
+type counter struct {
+	took map[string]int
+	err  error
+}
+
+func (c *counter) Take(_ context.Context, q audit.Quota, who string) (audit.Decision, error) {
+	if c.err != nil {
+		return audit.Decision{}, c.err
+	}
+	if c.took == nil {
+		c.took = map[string]int{}
+	}
+	key := q.Name + " " + who
+	d := q.Slide(c.took[key], 0, 0)
+	if d.OK {
+		c.took[key]++
+	}
+	return d, nil
+}
+
+// journal keeps acts by their ids, as the log does.
+type journal struct {
+	acts []audit.Act
+	err  error
+}
+
+func (j *journal) Note(_ context.Context, act audit.Act) error {
+	if j.err != nil {
+		return j.err
+	}
+	if !slices.ContainsFunc(j.acts, func(a audit.Act) bool { return a.ID == act.ID }) {
+		j.acts = append(j.acts, act)
+	}
+	return nil
+}
+
 var noon = time.Date(2026, 3, 31, 12, 0, 0, 0, time.UTC)
 
 // testAPI serves seven events, one an hour up to noon.
@@ -154,6 +216,7 @@ func testAPI(t *testing.T) (*API, *memory, *planner, *ledger) {
 	return &API{
 		Events: m, Jobs: p, Ledger: l, Preflight: p, Push: p, MaxHours: 720, LateAfter: time.Hour, Version: Version{Version: "v1"},
 		Features: Features{Sources: []audit.Source{audit.EntraDirectory, audit.M365DLP}}, TrustedOrigins: []string{"https://page.example"},
+		Callers: door{}, Limiter: &counter{}, OwnLog: &journal{}, Quotas: DefaultQuotas(120, time.Minute),
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}, m, p, l
 }
@@ -425,7 +488,7 @@ func TestPanicCostsOneRequest(t *testing.T) {
 
 func TestUnknownPaths(t *testing.T) {
 	a, _, _, _ := testAPI(t)
-	for _, target := range []string{"/", "/api", "/api/config/auth", "/ingest-timer", "/api/events/"} {
+	for _, target := range []string{"/", "/api", "/api/config/secrets", "/ingest-timer", "/api/events/"} {
 		status, answer, _ := call(t, a, "GET", target, "")
 		require.Equal(t, 404, status, target)
 		require.Equal(t, "not_found", answer["error"].(map[string]any)["code"])

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ const (
 )
 
 type fetchAnswer struct {
-	Job     audit.Job `json:"job"`
+	Job     jobAnswer `json:"job"`
 	Clamped bool      `json:"clamped"` // more hours were asked for than are ever planned
 	Message string    `json:"message"`
 }
@@ -29,15 +30,19 @@ func (a *API) fetch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := a.note(r, noted{details: []audit.Change{{Name: "hours", New: strconv.Itoa(min(hours, a.MaxHours))}}}); err != nil {
+		return err
+	}
 	job, err := a.Jobs.Backfill(r.Context(), min(hours, a.MaxHours))
 	if err != nil {
 		return err
 	}
-	answer := fetchAnswer{Job: job, Clamped: hours > a.MaxHours, Message: fmt.Sprintf("The last %d hours are read again, as far as each feed still lists them.", job.Hours)}
+	answer := fetchAnswer{Clamped: hours > a.MaxHours, Message: fmt.Sprintf("The last %d hours are read again, as far as each feed still lists them.", job.Hours)}
 	if answer.Clamped {
 		answer.Message = fmt.Sprintf("%d hours are the most that one backfill reads, so %d became %d. ", a.MaxHours, hours, job.Hours) + answer.Message
 	}
 	w.Header().Set("Location", "/api/jobs/"+job.ID)
+	answer.Job = a.shownJob(r, job)
 	return writeJSON(w, http.StatusAccepted, answer)
 }
 
@@ -98,10 +103,11 @@ func (a *API) jobs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if jobs == nil {
-		jobs = []audit.Job{}
+	shown := make([]jobAnswer, len(jobs))
+	for i, job := range jobs {
+		shown[i] = a.shownJob(r, job)
 	}
-	return writeJSON(w, http.StatusOK, map[string]any{"jobs": jobs})
+	return writeJSON(w, http.StatusOK, jobsAnswer{shown})
 }
 
 func (a *API) job(w http.ResponseWriter, r *http.Request) error {
@@ -112,7 +118,46 @@ func (a *API) job(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, job)
+	return writeJSON(w, http.StatusOK, a.shownJob(r, job))
+}
+
+type jobsAnswer struct {
+	Jobs []jobAnswer `json:"jobs"`
+}
+
+// jobAnswer is a job as its asker may see it: what it counted is about all
+// services together, so it is for callers from whom none is hidden.
+type jobAnswer struct {
+	audit.Job
+	After    string           `json:"after,omitempty"` // never shown: where it stands is an event's id
+	Progress progressAnswer   `json:"progress"`
+	Before   *audit.Counts    `json:"before"`
+	Queries  []audit.JobQuery `json:"queries,omitempty"`
+}
+
+type progressAnswer struct {
+	Windows     int  `json:"windows"`
+	Done        int  `json:"done"`
+	Failing     int  `json:"failing"`
+	Scanned     *int `json:"scanned"`
+	Changed     *int `json:"changed"`
+	Read        *int `json:"read"`
+	New         *int `json:"new"`
+	Known       *int `json:"known"`
+	Quarantined *int `json:"quarantined"`
+}
+
+func (a *API) shownJob(r *http.Request, job audit.Job) jobAnswer {
+	p := job.Progress
+	shown := jobAnswer{Job: job, Progress: progressAnswer{Windows: p.Windows, Done: p.Done, Failing: p.Failing}}
+	if !a.scope(r).Whole() {
+		shown.Job.Position, shown.Job.Notes = 0, nil
+		return shown
+	}
+	shown.Before, shown.Queries = &job.Before, job.Queries
+	shown.Progress.Scanned, shown.Progress.Changed = &p.Scanned, &p.Changed
+	shown.Progress.Read, shown.Progress.New, shown.Progress.Known, shown.Progress.Quarantined = &p.Read, &p.New, &p.Known, &p.Quarantined
+	return shown
 }
 
 type sourceHealth struct {
@@ -125,7 +170,12 @@ type sourceHealth struct {
 	Advice      string       `json:"advice"`      // what to do about it
 	FailedAt    time.Time    `json:"failed_at,omitzero"`
 	Windows     windowSums   `json:"windows"`
-	Records     int          `json:"records"` // new ones stored
+	Records     *int         `json:"records"` // new ones stored; null for callers from whom some services are hidden
+}
+
+type healthAnswer struct {
+	Sources   []sourceHealth `json:"sources"`
+	CheckedAt time.Time      `json:"checked_at"`
 }
 
 type windowSums struct {
@@ -150,24 +200,28 @@ func (a *API) sourceHealth(w http.ResponseWriter, r *http.Request) error {
 	for _, s := range states {
 		known[s.Source] = s
 	}
+	whole := a.scope(r).Whole()
 	sources := []sourceHealth{}
 	for _, source := range a.Features.Sources {
-		sources = append(sources, a.healthOf(source, known[source], true, now))
+		sources = append(sources, a.healthOf(source, known[source], true, whole, now))
 		delete(known, source)
 	}
 	for _, s := range states {
 		if _, left := known[s.Source]; left {
-			sources = append(sources, a.healthOf(s.Source, s, false, now))
+			sources = append(sources, a.healthOf(s.Source, s, false, whole, now))
 		}
 	}
-	return writeJSON(w, http.StatusOK, map[string]any{"sources": sources, "checked_at": now})
+	return writeJSON(w, http.StatusOK, healthAnswer{sources, now})
 }
 
-func (a *API) healthOf(source audit.Source, s audit.FeedState, enabled bool, now time.Time) sourceHealth {
+func (a *API) healthOf(source audit.Source, s audit.FeedState, enabled, whole bool, now time.Time) sourceHealth {
 	what, advice, _ := strings.Cut(s.LastError, "\n")
 	h := sourceHealth{
 		Source: source, Enabled: enabled, LastSuccess: s.LastSuccess, LagSeconds: -1, Error: what, Advice: advice, FailedAt: s.FailedAt,
-		Windows: windowSums{s.Windows, s.Waiting, s.Failing, s.Lost}, Records: s.Counts.New,
+		Windows: windowSums{s.Windows, s.Waiting, s.Failing, s.Lost},
+	}
+	if whole {
+		h.Records = &s.Counts.New
 	}
 	lag := now.Sub(s.CaughtUpTo)
 	if !s.CaughtUpTo.IsZero() {

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -29,9 +30,9 @@ type hourCoverage struct {
 	Start       time.Time `json:"start"`
 	State       string    `json:"state"`
 	Settled     bool      `json:"settled"` // listed for the last time
-	Records     int       `json:"records"` // read, less what was set aside
-	Late        int       `json:"late"`    // of them, known only after the first good listing
-	Quarantined int       `json:"quarantined"`
+	Records     *int      `json:"records"` // read, less what was set aside; null for callers from whom some services are hidden, as are the next two
+	Late        *int      `json:"late"`    // of them, known only after the first good listing
+	Quarantined *int      `json:"quarantined"`
 	LagP50      int64     `json:"lag_p50_seconds,omitempty"` // from event to store; the upper bound of the class; over 259200: longer than 72 h
 	LagP95      int64     `json:"lag_p95_seconds,omitempty"`
 	Reason      string    `json:"reason,omitempty"`
@@ -44,19 +45,45 @@ type feedCoverage struct {
 	Hours  []hourCoverage `json:"hours"`
 }
 
+type coverageAnswer struct {
+	Start time.Time      `json:"start"`
+	End   time.Time      `json:"end"`
+	Feeds []feedCoverage `json:"feeds"`
+}
+
 // coverage tells of each feed and hour whether all of it is here.
 func (a *API) coverage(w http.ResponseWriter, r *http.Request) error {
 	values, err := params(r, "start", "end", "source")
 	if err != nil {
 		return err
 	}
-	end, err := moment(values, "end")
+	start, end, err := coverageBounds(values)
 	if err != nil {
 		return err
 	}
-	start, err := moment(values, "start")
+	sources, err := a.coveredSources(values["source"])
 	if err != nil {
 		return err
+	}
+	rows, err := a.Ledger.Windows(r.Context(), audit.LedgerQuery{Sources: sources, Start: start, End: end, Limit: len(sources) * int(maxCoverage/audit.WindowLength)})
+	if err != nil {
+		return err
+	}
+	whole := a.scope(r).Whole()
+	answer := coverageAnswer{Start: start, End: end, Feeds: make([]feedCoverage, 0, len(sources))}
+	for _, source := range sources {
+		answer.Feeds = append(answer.Feeds, coverageOf(source, rows, start, end, whole))
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// coverageBounds reads the span: whole hours, the last week unless said otherwise.
+func coverageBounds(values url.Values) (start, end time.Time, err error) {
+	if end, err = moment(values, "end"); err != nil {
+		return start, end, err
+	}
+	if start, err = moment(values, "start"); err != nil {
+		return start, end, err
 	}
 	if end.IsZero() {
 		end = time.Now().UTC()
@@ -66,33 +93,30 @@ func (a *API) coverage(w http.ResponseWriter, r *http.Request) error {
 		start = end.Add(-coverageSpan)
 	}
 	start = audit.WindowOf(start)
-	if span := end.Sub(start); span <= 0 || span > maxCoverage {
-		return audit.Invalid("start", fmt.Sprintf("expected a time before end, and at most %d days before it", int(maxCoverage.Hours()/24)))
+	if length := end.Sub(start); length <= 0 || length > maxCoverage {
+		return start, end, audit.Invalid("start", fmt.Sprintf("expected a time before end, and at most %d days before it", int(maxCoverage.Hours()/24)))
 	}
-	sources := a.Features.Sources
-	if asked := values["source"]; len(asked) > 0 {
-		sources = nil
-		for _, s := range asked {
-			if !slices.Contains(a.Features.Sources, audit.Source(s)) {
-				return audit.Invalid("source", fmt.Sprintf("%q is not switched on", clipped(s)))
-			}
-			if !slices.Contains(sources, audit.Source(s)) {
-				sources = append(sources, audit.Source(s))
-			}
-		}
-	}
-	rows, err := a.Ledger.Windows(r.Context(), audit.LedgerQuery{Sources: sources, Start: start, End: end, Limit: len(sources) * int(maxCoverage/audit.WindowLength)})
-	if err != nil {
-		return err
-	}
-	feeds := make([]feedCoverage, 0, len(sources))
-	for _, source := range sources {
-		feeds = append(feeds, coverageOf(source, rows, start, end))
-	}
-	return writeJSON(w, http.StatusOK, map[string]any{"start": start, "end": end, "feeds": feeds})
+	return start, end, nil
 }
 
-func coverageOf(source audit.Source, rows []audit.Window, start, end time.Time) feedCoverage {
+// coveredSources are the feeds that were asked for, or all that are switched on.
+func (a *API) coveredSources(asked []string) ([]audit.Source, error) {
+	if len(asked) == 0 {
+		return a.Features.Sources, nil
+	}
+	var sources []audit.Source
+	for _, s := range asked {
+		if !slices.Contains(a.Features.Sources, audit.Source(s)) {
+			return nil, audit.Invalid("source", fmt.Sprintf("%q is not switched on", clipped(s)))
+		}
+		if !slices.Contains(sources, audit.Source(s)) {
+			sources = append(sources, audit.Source(s))
+		}
+	}
+	return sources, nil
+}
+
+func coverageOf(source audit.Source, rows []audit.Window, start, end time.Time, whole bool) feedCoverage {
 	feed := feedCoverage{Source: source, States: map[string]int{}}
 	byStart := map[time.Time]*audit.Window{}
 	for i := range rows {
@@ -101,9 +125,11 @@ func coverageOf(source audit.Source, rows []audit.Window, start, end time.Time) 
 		}
 	}
 	for at := start; at.Before(end); at = at.Add(audit.WindowLength) {
-		hour := hourCoverage{Start: at, State: hourUnknown}
+		hour := hourOf(&audit.Window{Start: at}, whole)
 		if row := byStart[at]; row != nil {
-			hour = hourOf(row)
+			hour = hourOf(row, whole)
+		} else {
+			hour.State = hourUnknown
 		}
 		feed.States[hour.State]++
 		feed.Hours = append(feed.Hours, hour)
@@ -111,12 +137,15 @@ func coverageOf(source audit.Source, rows []audit.Window, start, end time.Time) 
 	return feed
 }
 
-func hourOf(row *audit.Window) hourCoverage {
-	hour := hourCoverage{
-		Start: row.Start, State: hourPending, Records: row.Counts.Read - row.Counts.Quarantined, Late: row.Late,
-		Quarantined: row.Counts.Quarantined, Deleted: row.Deleted,
+// hourOf tells of an hour; how many records it has, only where the caller may
+// see all of them.
+func hourOf(row *audit.Window, whole bool) hourCoverage {
+	hour := hourCoverage{Start: row.Start, State: hourPending, Deleted: row.Deleted}
+	if whole {
+		records := row.Counts.Read - row.Counts.Quarantined
+		hour.Records, hour.Late, hour.Quarantined = &records, &row.Late, &row.Counts.Quarantined
 	}
-	if row.Lags != (audit.Lags{}) {
+	if whole && row.Lags != (audit.Lags{}) {
 		hour.LagP50, hour.LagP95 = lagSeconds(row.Lags, 50), lagSeconds(row.Lags, 95)
 	}
 	switch {
@@ -162,6 +191,9 @@ func (a *API) quarantine(w http.ResponseWriter, r *http.Request) error {
 		return audit.Invalid("after", "expected the next of an earlier answer")
 	}
 	limit = min(limit, maxPage)
+	if err := a.note(r, noted{same: []string{"quarantine"}}); err != nil {
+		return err
+	}
 	records, err := a.Ledger.Quarantined(r.Context(), after, limit)
 	if err != nil {
 		return err
@@ -170,14 +202,20 @@ func (a *API) quarantine(w http.ResponseWriter, r *http.Request) error {
 	if len(records) == limit {
 		next = records[limit-1].ID
 	}
-	type answer struct {
-		audit.Quarantined
-		Size     int  `json:"size"`      // of its bytes
-		BytesCut bool `json:"bytes_cut"` // they were not kept: they may hold secrets
-	}
-	list := make([]answer, len(records))
+	list := make([]quarantined, len(records))
 	for i, q := range records {
-		list[i] = answer{Quarantined: q, Size: len(q.Raw), BytesCut: q.Raw == nil}
+		list[i] = quarantined{Quarantined: q, Size: len(q.Raw), BytesCut: q.Raw == nil}
 	}
-	return writeJSON(w, http.StatusOK, map[string]any{"records": list, "next": next})
+	return writeJSON(w, http.StatusOK, quarantineAnswer{list, next})
+}
+
+type quarantineAnswer struct {
+	Records []quarantined `json:"records"`
+	Next    string        `json:"next"` // "" on the last page
+}
+
+type quarantined struct {
+	audit.Quarantined
+	Size     int  `json:"size"`      // of its bytes
+	BytesCut bool `json:"bytes_cut"` // they were not kept: they may hold secrets
 }

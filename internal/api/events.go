@@ -9,10 +9,8 @@ import (
 	"aoc/internal/audit"
 )
 
-// scope is what the caller may see. Everybody who reaches the API sees
-// everything until sign-in is built; a handler that forgets to ask gets the
-// zero scope, which sees nothing.
-func (a *API) scope(*http.Request) audit.Scope { return audit.Everything() }
+// scope is what the caller may see. Where nobody is known, that is nothing.
+func (a *API) scope(r *http.Request) audit.Scope { return audit.PrincipalOf(r.Context()).Scope }
 
 type eventsAnswer struct {
 	Events     []audit.Event `json:"events"`
@@ -23,6 +21,9 @@ type eventsAnswer struct {
 func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	q, err := parseQuery(r, a.scope(r))
 	if err != nil {
+		return err
+	}
+	if err := a.note(r, searched(q)); err != nil {
 		return err
 	}
 	page, err := a.Events.Search(r.Context(), q)
@@ -57,6 +58,9 @@ func (a *API) event(w http.ResponseWriter, r *http.Request) error {
 	}
 	raw, err := a.Events.Raw(r.Context(), scope, id)
 	if err != nil {
+		return err
+	}
+	if err := a.note(r, noted{targets: []audit.Target{{ID: event.ID, Name: event.Summary, Type: "event"}}, same: []string{event.ID}}); err != nil {
 		return err
 	}
 	answer := rawAnswer{Text: strings.ToValidUTF8(string(raw.Bytes), "\uFFFD"), SHA256: raw.SHA256, Size: len(raw.Bytes)}

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"aoc/internal/audit"
@@ -10,6 +11,25 @@ import (
 
 // retryKind is the job that runs quarantined records again.
 const retryKind = "quarantine.retry"
+
+// retentionKind is the job that deletes.
+const retentionKind = "retention"
+
+// keep holds a caller to RETENTION_DAYS: whoever may start jobs must not be able
+// to delete the trail of having done something.
+func (a *API) keep(options *audit.JobOptions) error {
+	if a.Retention == 0 {
+		return audit.Invalid("kind", "RETENTION_DAYS is 0: nothing is deleted")
+	}
+	last := time.Now().UTC().Add(-a.Retention)
+	if options.Since.IsZero() {
+		options.Since = last
+	}
+	if options.Since.After(last) {
+		return audit.Invalid("since", fmt.Sprintf("expected %s or earlier: RETENTION_DAYS keeps what is younger", last.Format(time.RFC3339)))
+	}
+	return nil
+}
 
 // startJob starts a job over what is stored: renormalize, dedupe, retention.
 func (a *API) startJob(w http.ResponseWriter, r *http.Request) error {
@@ -31,7 +51,13 @@ func (a *API) startJob(w http.ResponseWriter, r *http.Request) error {
 	if body.Kind == "" {
 		return audit.Invalid("kind", "expected renormalize, dedupe, retention or quarantine.retry")
 	}
-	return a.start(w, r, body.Kind, audit.JobOptions{Since: body.Since.UTC(), Limit: body.Limit, DryRun: body.DryRun})
+	options := audit.JobOptions{Since: body.Since.UTC(), Limit: body.Limit, DryRun: body.DryRun}
+	if body.Kind == retentionKind {
+		if err := a.keep(&options); err != nil {
+			return err
+		}
+	}
+	return a.start(w, r, body.Kind, options)
 }
 
 func (a *API) retryQuarantine(w http.ResponseWriter, r *http.Request) error {
@@ -44,13 +70,24 @@ func (a *API) retryQuarantine(w http.ResponseWriter, r *http.Request) error {
 	return a.start(w, r, retryKind, audit.JobOptions{})
 }
 
+type startedAnswer struct {
+	Job jobAnswer `json:"job"`
+}
+
 func (a *API) start(w http.ResponseWriter, r *http.Request, kind string, options audit.JobOptions) error {
+	details := []audit.Change{{Name: "kind", New: clipped(kind)}, {Name: "limit", New: strconv.Itoa(options.Limit)}, {Name: "dry_run", New: strconv.FormatBool(options.DryRun)}}
+	if !options.Since.IsZero() {
+		details = append(details, audit.Change{Name: "since", New: options.Since.Format(time.RFC3339)})
+	}
+	if err := a.note(r, noted{details: details}); err != nil {
+		return err
+	}
 	job, err := a.Jobs.StartJob(r.Context(), kind, options)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Location", "/api/jobs/"+job.ID)
-	return writeJSON(w, http.StatusAccepted, map[string]any{"job": job})
+	return writeJSON(w, http.StatusAccepted, startedAnswer{a.shownJob(r, job)})
 }
 
 // preflight looks whether collection can work. It calls Microsoft, so it takes
@@ -59,10 +96,18 @@ func (a *API) preflight(w http.ResponseWriter, r *http.Request) error {
 	if _, err := params(r); err != nil {
 		return err
 	}
+	if err := a.note(r, noted{}); err != nil {
+		return err
+	}
 	checks := a.Preflight.Check(r.Context(), a.Features.Sources...)
 	ok := true
 	for _, c := range checks {
 		ok = ok && c.State != audit.CheckFailed
 	}
-	return writeJSON(w, http.StatusOK, map[string]any{"ok": ok, "checks": checks})
+	return writeJSON(w, http.StatusOK, preflightAnswer{ok, checks})
+}
+
+type preflightAnswer struct {
+	OK     bool          `json:"ok"`
+	Checks []audit.Check `json:"checks"`
 }

@@ -9,14 +9,17 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"aoc/internal/audit"
+	"aoc/internal/auth"
 )
 
 const (
 	maxBody    = 64 << 10         // of a request
 	maxAnswers = 30 * time.Second // to make one
+	writeGrace = 10 * time.Second // more, to send it
 )
 
 // statuses is the one table from kinds of error to HTTP. What is not in it is
@@ -26,10 +29,18 @@ var statuses = []struct {
 	status int
 	code   string
 }{
+	{errUnlogged, http.StatusServiceUnavailable, "audit_unavailable"},
 	{audit.ErrNotFound, http.StatusNotFound, "not_found"},
 	{audit.ErrInvalid, http.StatusBadRequest, "invalid_request"},
 	{audit.ErrBusy, http.StatusServiceUnavailable, "busy"},
+	{auth.ErrNoToken, http.StatusUnauthorized, "unauthenticated"},
+	{auth.ErrBadToken, http.StatusUnauthorized, "unauthenticated"},
+	{auth.ErrForbidden, http.StatusForbidden, "forbidden"},
+	{auth.ErrUnavailable, http.StatusServiceUnavailable, "sign_in_unavailable"},
+	{errAdminsOnly, http.StatusForbidden, "forbidden"},
+	{errUnrestricted, http.StatusForbidden, "forbidden"},
 	{errCrossSite, http.StatusForbidden, "cross_site"},
+	{errForeignName, http.StatusForbidden, "foreign_name"},
 	{errForbidden, http.StatusForbidden, "forbidden"},
 	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large"},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, "timeout"},
@@ -41,63 +52,100 @@ var (
 	errTooLarge  = errors.New("the request's body is too large")
 )
 
-// serve turns a route into a handler: headers, time limit, cross-site check,
-// panics and errors are handled here and nowhere else.
+// visit is one request as it goes through the shell.
+type visit struct {
+	id    string
+	route Route
+	noted bool // it is in AOC's own log
+}
+
+type visitKey struct{}
+
+// visitOf returns the visit that a context belongs to.
+func visitOf(ctx context.Context) *visit {
+	c, _ := ctx.Value(visitKey{}).(*visit)
+	if c == nil {
+		return &visit{}
+	}
+	return c
+}
+
+// serve turns a route into a handler: headers, time limit, who asks and whether
+// that one may, panics and errors are handled here and nowhere else.
 func (a *API) serve(route Route) http.Handler {
-	crossSite := a.crossSite()
+	crossSite, meters := a.crossSite(), a.metrics()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := requestID(r)
-		h := w.Header()
-		h.Set("X-Request-Id", id)
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		ctx, cancel := context.WithTimeout(r.Context(), maxAnswers)
+		began, c := time.Now(), &visit{id: requestID(r), route: route}
+		answer := &answer{ResponseWriter: w}
+		h := answer.Header()
+		harden(h, r)
+		a.share(h, r)
+		h.Set("X-Request-Id", c.id)
+		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), visitKey{}, c), maxAnswers)
 		defer cancel()
+		_ = http.NewResponseController(w).SetWriteDeadline(began.Add(maxAnswers + writeGrace)) // not every writer has one
 		r = r.WithContext(ctx)
-		r.Body = http.MaxBytesReader(w, r.Body, cmp.Or(route.maxBody, maxBody))
+		r.Body = http.MaxBytesReader(answer, r.Body, cmp.Or(route.maxBody, maxBody))
 		defer func() {
 			if p := recover(); p != nil {
-				a.Log.ErrorContext(ctx, "a request panicked", "request_id", id, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-				writeError(w, http.StatusInternalServerError, "internal", "internal error", id)
+				a.Log.ErrorContext(ctx, "a request panicked", "request_id", c.id, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				writeError(answer, http.StatusInternalServerError, "internal", "internal error", c.id)
 			}
+			meters.served(route, answer.status, time.Since(began))
 		}()
-		err := error(nil)
-		if route.changes {
-			err = crossSite(r)
-		}
-		if err == nil {
-			err = route.handle(w, r)
-		}
-		if err != nil {
-			a.fail(w, r, id, err)
+		if err := a.run(route, crossSite, answer, r); err != nil {
+			a.fail(answer, r, c.id, err)
 		}
 	})
 }
 
-// crossSite returns the check of requests that change state. A GET that does
-// is checked as strictly as a POST.
-func (a *API) crossSite() func(*http.Request) error {
-	protection := http.NewCrossOriginProtection()
-	for _, origin := range a.TrustedOrigins {
-		if err := protection.AddTrustedOrigin(origin); err != nil {
-			a.Log.Warn("an origin of CORS_ORIGINS is not used", "origin", origin, "error", err)
+// run lets a request through the checks, in the order in which they tell least,
+// and does what it asks for.
+func (a *API) run(route Route, crossSite func(*http.Request) error, w http.ResponseWriter, r *http.Request) error {
+	if err := a.checkName(r); err != nil {
+		return err
+	}
+	if route.Changes {
+		if err := crossSite(r); err != nil {
+			return err
 		}
 	}
-	return func(r *http.Request) error {
-		as := r.Clone(r.Context())
-		as.Method = http.MethodPost
-		if protection.Check(as) != nil {
-			return errCrossSite
-		}
-		return nil
+	r, err := a.admit(route, w, r)
+	if err != nil {
+		return err
 	}
+	if err = route.handle(w, r); err != nil && route.Changes && visitOf(r.Context()).noted && !errors.Is(err, errUnlogged) {
+		a.noteFailure(r, route, err)
+	}
+	return err
 }
+
+// answer remembers the status that was sent.
+type answer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *answer) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *answer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // fail answers with an error: known kinds as they are, all else as "internal
 // error" and a log line.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, id string, err error) {
+	if limited := (*limitedError)(nil); errors.As(err, &limited) {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds(limited.retry)))
+		writeError(w, http.StatusTooManyRequests, "rate_limited", limited.Error(), id)
+		return
+	}
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
+			a.explain(w, s.status, err)
 			writeError(w, s.status, s.code, message(s.status, err), id)
 			return
 		}
@@ -109,19 +157,48 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, id string, err error)
 	writeError(w, http.StatusInternalServerError, "internal", "internal error", id)
 }
 
+// explain adds to a refusal what clients go by.
+func (a *API) explain(w http.ResponseWriter, status int, err error) {
+	switch status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", a.Callers.Challenge(err))
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "5")
+	}
+}
+
+// plain are the kinds of error whose texts are for callers.
+var plain = []error{
+	errUnlogged, errCrossSite, errForbidden, errTooLarge, errForeignName, errAdminsOnly, errUnrestricted,
+}
+
+// unwelcome are those of auth, whose texts are for callers whole.
+var unwelcome = []error{auth.ErrNoToken, auth.ErrBadToken, auth.ErrForbidden, auth.ErrUnavailable}
+
 // message is what the caller is told: texts meant for callers whole, those of
 // the inside not at all.
 func message(status int, err error) string {
 	var invalid *audit.InvalidError
-	switch {
-	case errors.As(err, &invalid):
+	if errors.As(err, &invalid) {
 		return invalid.Error()
-	case errors.Is(err, errCrossSite), errors.Is(err, errForbidden), errors.Is(err, errTooLarge):
-		return err.Error()
-	case status == http.StatusServiceUnavailable:
-		return "the store is busy: try again in a moment"
 	}
-	return "not found"
+	for _, kind := range plain {
+		if errors.Is(err, kind) {
+			return kind.Error()
+		}
+	}
+	for _, kind := range unwelcome {
+		if errors.Is(err, kind) {
+			return err.Error()
+		}
+	}
+	switch status {
+	case http.StatusServiceUnavailable:
+		return "the store is busy: try again in a moment"
+	case http.StatusNotFound:
+		return "not found"
+	}
+	return "internal error"
 }
 
 func writeError(w http.ResponseWriter, status int, code, message, id string) {

@@ -249,6 +249,7 @@ func TestJobsAreStarted(t *testing.T) {
 	}
 	for _, tt := range tests {
 		a, _, p, _ := testAPI(t)
+		a.Retention = 7 * 24 * time.Hour
 		status, answer, header := call(t, a, "POST", tt.target, tt.body)
 		require.Equal(t, 202, status, tt.body)
 		require.Equal(t, "/api/jobs/j2", header.Get("Location"))

@@ -41,11 +41,18 @@ type notified struct {
 // ledger; where they lie is checked when they are read. Bodies may grow fields.
 // (Office 365 Management Activity API reference, receiving notifications.)
 func (a *API) webhook(w http.ResponseWriter, r *http.Request) error {
-	if a.WebhookAuthID == "" {
+	if a.WebhookAuthID == nil {
+		return audit.ErrNotFound
+	}
+	ours, err := a.WebhookAuthID(r.Context())
+	if err != nil {
+		return fmt.Errorf("%w: the webhook's secret: %w", audit.ErrBusy, err)
+	}
+	if ours == "" {
 		return audit.ErrNotFound
 	}
 	// A constant time for any header: what is compared must not be guessed byte by byte.
-	if subtle.ConstantTimeCompare([]byte(r.Header.Get("Webhook-AuthID")), []byte(a.WebhookAuthID)) != 1 {
+	if subtle.ConstantTimeCompare([]byte(r.Header.Get("Webhook-AuthID")), []byte(ours)) != 1 {
 		return errForbidden
 	}
 	if code := r.Header.Get("Webhook-ValidationCode"); code != "" {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,7 +20,7 @@ const (
 
 func hookAPI(t *testing.T) (*API, *planner) {
 	a, _, p, _ := testAPI(t)
-	a.WebhookAuthID, a.Features.TenantID = hookID, hookTenant
+	a.WebhookAuthID, a.Features.TenantID = secretOf(hookID), hookTenant
 	a.Features.Sources = []audit.Source{audit.EntraDirectory, audit.M365DLP, audit.M365Exchange, audit.M365SharePoint, audit.M365General, audit.M365Entra}
 	return a, p
 }
@@ -39,12 +40,12 @@ func notify(t *testing.T, a *API, body string) (int, map[string]any) {
 func TestWebhookWithoutItsWord(t *testing.T) {
 	body := "[" + notice("DLP.All", "b") + "]"
 	a, p := hookAPI(t)
-	a.WebhookAuthID = ""
+	a.WebhookAuthID = secretOf("")
 	for _, headers := range [][]string{nil, {"Webhook-AuthID", ""}, {"Webhook-AuthID", hookID}, {"Webhook-ValidationCode", "v"}} {
 		status, _, _ := call(t, a, "POST", "/api/webhooks/o365", body, headers...)
 		require.Equal(t, 404, status, "there is no webhook: %v", headers)
 	}
-	a.WebhookAuthID = hookID
+	a.WebhookAuthID = secretOf(hookID)
 	for _, headers := range [][]string{
 		nil,
 		{"Webhook-AuthID", ""},
@@ -161,4 +162,8 @@ func TestWebhookAnswersWellOnlyWhenItIsKept(t *testing.T) {
 	p.failed = nil
 	status, _ = notify(t, a, "["+notice("DLP.All", "b")+"]")
 	require.Equal(t, 200, status)
+}
+
+func secretOf(value string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return value, nil }
 }

@@ -28,7 +28,7 @@ func (p *Planner) Backfill(ctx context.Context, hours int) (audit.Job, error) {
 			return audit.Job{}, fmt.Errorf("start a backfill: %w", err)
 		}
 	}
-	job := audit.Job{ID: rand.Text(), Kind: kindBackfill, State: audit.JobRunning, CreatedAt: now, Hours: min(max(hours, 1), MaxBackfillHours)}
+	job := audit.Job{ID: rand.Text(), Kind: kindBackfill, By: audit.PrincipalOf(ctx).Key(), State: audit.JobRunning, CreatedAt: now, Hours: min(max(hours, 1), MaxBackfillHours)}
 	for _, feed := range p.Feeds {
 		job.Spans = append(job.Spans, reachable(feed, job.Hours, now))
 	}

@@ -49,6 +49,7 @@ func (p *Planner) StartJob(ctx context.Context, kind string, options audit.JobOp
 	if err != nil {
 		return audit.Job{}, err
 	}
+	job.By = audit.PrincipalOf(ctx).Key()
 	if err := p.Store.AddJob(ctx, job); err != nil {
 		return audit.Job{}, fmt.Errorf("start a job: %w", err)
 	}

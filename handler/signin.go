@@ -1,0 +1,68 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"aoc/internal/api"
+	"aoc/internal/audit"
+	"aoc/internal/auth"
+	"aoc/internal/source"
+)
+
+// simulatedPath is where `aoc local` serves the simulated tenant's sign-in, on
+// the page's own origin: a browser does not trust the tenant's certificate.
+const simulatedPath = "/simulated-tenant"
+
+// openCallers returns who says who calls. It calls nobody.
+func openCallers(config Config, a *app) (api.Callers, error) {
+	if !config.Auth.Enabled {
+		if !config.Alone {
+			a.log.Warn("AUTH_ENABLED is false: whoever reaches this address sees everything")
+		}
+		return auth.Disabled{}, nil
+	}
+	transport, err := source.NewTransport(config.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return auth.New(auth.Config{
+		TenantID: config.TenantID, ClientID: signInClient(config), Audiences: config.Auth.Audiences, Authority: config.Authority,
+		AllowedRoles: config.Auth.AllowedRoles, AllowedGroups: config.Auth.AllowedGroups, AdminRoles: config.Auth.AdminRoles,
+		PrivacyServices: config.Auth.PrivacyServices, PrivacyOperations: config.Auth.PrivacyOperations, PrivacyRoles: config.Auth.PrivacyRoles,
+		Groups: a.client, Transport: transport, Log: a.log,
+	})
+}
+
+// signInClient is the app registration that people sign in to.
+func signInClient(config Config) string { return cmp.Or(config.Auth.ClientID, config.ClientID) }
+
+// signInOf is what the page needs to know of it.
+func signInOf(config Config) api.SignIn {
+	if !config.Auth.Enabled {
+		return api.SignIn{TenantID: config.TenantID, Scopes: []string{}}
+	}
+	s := api.SignIn{
+		Enabled: true, TenantID: config.TenantID, ClientID: signInClient(config), Authority: config.Authority + "/" + config.TenantID,
+		Scopes: []string{signInClient(config) + "/" + config.Auth.Scope},
+	}
+	if config.Demo {
+		s.Authority, s.Simulated = source.DefaultAuthority+"/"+config.TenantID, simulatedPath
+	}
+	return s
+}
+
+// storeQuotas counts callers' requests in the store, where there is no Redis.
+type storeQuotas struct{ store store }
+
+func (s storeQuotas) Take(ctx context.Context, q audit.Quota, who string) (audit.Decision, error) {
+	return s.store.Take(ctx, q, who, time.Now().UTC())
+}
+
+func openQuotas(a *app) api.Limiter {
+	if shared := a.limits.Quotas(); shared != nil {
+		return shared
+	}
+	return storeQuotas{a.store}
+}
