@@ -26,8 +26,9 @@ func routes() []azfunc.Route {
 	}
 	for _, r := range (&api.API{}).Routes() {
 		all = append(all, azfunc.Route{Function: r.Function, Method: r.Method, Pattern: r.Path})
-		if ask := (azfunc.Route{Function: r.Function, Method: "OPTIONS", Pattern: r.Path}); r.Paged() && !slices.Contains(all, ask) {
-			all = append(all, ask)
+		asked := func(other azfunc.Route) bool { return other.Method == "OPTIONS" && other.Pattern == r.Path }
+		if r.Paged() && !slices.ContainsFunc(all, asked) { // one function carries it for the path
+			all = append(all, azfunc.Route{Function: r.Function, Method: "OPTIONS", Pattern: r.Path})
 		}
 	}
 	return all

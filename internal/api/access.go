@@ -153,6 +153,7 @@ func (a *API) limit(route Route, w http.ResponseWriter, r *http.Request, p audit
 	h.Set("RateLimit-Remaining", strconv.Itoa(d.Remaining))
 	h.Set("RateLimit-Reset", strconv.Itoa(seconds(d.Reset)))
 	if !d.OK {
+		a.metrics().refused.WithLabelValues(q.Name).Inc()
 		return &limitedError{quota: q, retry: d.Retry}
 	}
 	return nil

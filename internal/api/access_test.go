@@ -80,6 +80,8 @@ var matrix = map[string][]int{
 	"GET /api/config/auth":       {200, 200, 200, 200, 200, 200, 200, 200, 200},
 	"GET /api/version":           {200, 200, 200, 200, 200, 200, 200, 200, 200},
 	"GET /health":                {200, 200, 200, 200, 200, 200, 200, 200, 200},
+	"GET /health/ready":          {200, 200, 200, 200, 200, 200, 200, 200, 200},
+	"GET /metrics":               {403, 403, 403, 403, 403, 403, 403, 403, 403}, // a token is no address
 	"POST /api/webhooks/o365":    {403, 403, 403, 403, 403, 403, 403, 403, 403}, // without its own secret
 }
 

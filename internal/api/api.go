@@ -68,6 +68,11 @@ type OwnLog interface {
 	Note(ctx context.Context, act audit.Act) error
 }
 
+// Instances tells of the processes that plan and collect.
+type Instances interface {
+	Instances(ctx context.Context, since time.Time) ([]audit.Instance, error)
+}
+
 // Features is what the page must know to show itself.
 type Features struct {
 	Demo              bool           `json:"demo"`
@@ -116,11 +121,15 @@ type API struct {
 	LocalNames     bool           // only localhost and IP addresses are names of ours: sign-in is off and foreign pages are near
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	BehindHost     bool           // the peer is the Functions host: the front end's X-Forwarded-For says who calls
+	MetricsAllowed []netip.Prefix // who may read /metrics
+	Instances      Instances
+	Dependencies   []Dependency // what /health/ready looks at
 	Quotas         map[Kind]audit.Quota
 	Log            *slog.Logger
 
-	once   sync.Once
-	meters *meters
+	once      sync.Once
+	meters    *meters
+	readiness readiness
 }
 
 // Route is one row of the route table.
@@ -162,6 +171,8 @@ func (a *API) Routes() []Route {
 		{Function: "config", Method: "GET", Path: "/api/config/auth", Access: Open, Kind: Unlimited, handle: a.signIn},
 		{Function: "version", Method: "GET", Path: "/api/version", Access: Open, Kind: Unlimited, handle: a.version},
 		{Function: "health", Method: "GET", Path: "/health", Access: Open, Kind: Unlimited, handle: a.health},
+		{Function: "health-ready", Method: "GET", Path: "/health/ready", Access: Open, Kind: Unlimited, handle: a.ready},
+		{Function: "metrics", Method: "GET", Path: "/metrics", Access: Open, Kind: Unlimited, handle: a.scrape},
 	}
 }
 

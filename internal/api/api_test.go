@@ -183,6 +183,14 @@ func (c *counter) Take(_ context.Context, q audit.Quota, who string) (audit.Deci
 	return d, nil
 }
 
+// fleet is the processes that told of themselves.
+type fleet struct {
+	told []audit.Instance
+	err  error
+}
+
+func (f *fleet) Instances(context.Context, time.Time) ([]audit.Instance, error) { return f.told, f.err }
+
 // journal keeps acts by their ids, as the log does.
 type journal struct {
 	acts []audit.Act
@@ -216,7 +224,7 @@ func testAPI(t *testing.T) (*API, *memory, *planner, *ledger) {
 	return &API{
 		Events: m, Jobs: p, Ledger: l, Preflight: p, Push: p, MaxHours: 720, LateAfter: time.Hour, Version: Version{Version: "v1"},
 		Features: Features{Sources: []audit.Source{audit.EntraDirectory, audit.M365DLP}}, TrustedOrigins: []string{"https://page.example"},
-		Callers: door{}, Limiter: &counter{}, OwnLog: &journal{}, Quotas: DefaultQuotas(120, time.Minute),
+		Callers: door{}, Limiter: &counter{}, OwnLog: &journal{}, Instances: &fleet{}, Quotas: DefaultQuotas(120, time.Minute),
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}, m, p, l
 }
@@ -230,7 +238,9 @@ func call(t *testing.T, a *API, method, target, body string, headers ...string) 
 	w := httptest.NewRecorder()
 	a.Handler().ServeHTTP(w, r)
 	var answer map[string]any
-	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer), w.Body.String())
+	if !strings.HasPrefix(w.Header().Get("Content-Type"), "text/") {
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer), w.Body.String())
+	}
 	return w.Code, answer, w.Header()
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -191,7 +192,7 @@ func (a *API) sourceHealth(w http.ResponseWriter, r *http.Request) error {
 	if _, err := params(r); err != nil {
 		return err
 	}
-	states, err := a.Ledger.Feeds(r.Context())
+	states, err := a.ledgerFeeds(r.Context())
 	if err != nil {
 		return err
 	}
@@ -212,6 +213,10 @@ func (a *API) sourceHealth(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return writeJSON(w, http.StatusOK, healthAnswer{sources, now})
+}
+
+func (a *API) ledgerFeeds(ctx context.Context) ([]audit.FeedState, error) {
+	return timed(a.metrics(), "feeds", func() ([]audit.FeedState, error) { return a.Ledger.Feeds(ctx) })
 }
 
 func (a *API) healthOf(source audit.Source, s audit.FeedState, enabled, whole bool, now time.Time) sourceHealth {

@@ -65,7 +65,8 @@ func (a *API) coverage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	rows, err := a.Ledger.Windows(r.Context(), audit.LedgerQuery{Sources: sources, Start: start, End: end, Limit: len(sources) * int(maxCoverage/audit.WindowLength)})
+	q := audit.LedgerQuery{Sources: sources, Start: start, End: end, Limit: len(sources) * int(maxCoverage/audit.WindowLength)}
+	rows, err := timed(a.metrics(), "windows", func() ([]audit.Window, error) { return a.Ledger.Windows(r.Context(), q) })
 	if err != nil {
 		return err
 	}

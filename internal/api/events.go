@@ -26,7 +26,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	if err := a.note(r, searched(q)); err != nil {
 		return err
 	}
-	page, err := a.Events.Search(r.Context(), q)
+	page, err := timed(a.metrics(), "search", func() (audit.Page, error) { return a.Events.Search(r.Context(), q) })
 	if err != nil {
 		return err
 	}
@@ -52,11 +52,11 @@ func (a *API) event(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id, scope := r.PathValue("id"), a.scope(r)
-	event, err := a.Events.Event(r.Context(), scope, id)
+	event, err := timed(a.metrics(), "event", func() (audit.Event, error) { return a.Events.Event(r.Context(), scope, id) })
 	if err != nil {
 		return err
 	}
-	raw, err := a.Events.Raw(r.Context(), scope, id)
+	raw, err := timed(a.metrics(), "raw", func() (audit.Raw, error) { return a.Events.Raw(r.Context(), scope, id) })
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (a *API) filterOptions(w http.ResponseWriter, r *http.Request) error {
 	if _, err := params(r); err != nil {
 		return err
 	}
-	facets, err := a.Events.Facets(r.Context(), a.scope(r))
+	facets, err := timed(a.metrics(), "facets", func() ([]audit.Facet, error) { return a.Events.Facets(r.Context(), a.scope(r)) })
 	if err != nil {
 		return err
 	}

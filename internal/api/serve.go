@@ -42,6 +42,7 @@ var statuses = []struct {
 	{errCrossSite, http.StatusForbidden, "cross_site"},
 	{errForeignName, http.StatusForbidden, "foreign_name"},
 	{errForbidden, http.StatusForbidden, "forbidden"},
+	{errMetrics, http.StatusForbidden, "forbidden"},
 	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large"},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, "timeout"},
 }
@@ -169,7 +170,7 @@ func (a *API) explain(w http.ResponseWriter, status int, err error) {
 
 // plain are the kinds of error whose texts are for callers.
 var plain = []error{
-	errUnlogged, errCrossSite, errForbidden, errTooLarge, errForeignName, errAdminsOnly, errUnrestricted,
+	errUnlogged, errCrossSite, errForbidden, errTooLarge, errForeignName, errMetrics, errAdminsOnly, errUnrestricted,
 }
 
 // unwelcome are those of auth, whose texts are for callers whole.
