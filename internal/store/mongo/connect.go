@@ -32,9 +32,11 @@ const (
 	quarantineColl = "quarantine"
 	contentColl    = "blobs" // content blobs; blocksColl is another thing
 	namesColl      = "names"
+	quotasColl     = "quotas"
+	instancesColl  = "instances"
 )
 
-// indexes lists what is indexed besides _id: ten in all, none unique, since
+// indexes lists what is indexed besides _id: twelve in all, none unique, since
 // RU takes unique ones only while a collection is empty. (vCore allows 64 a
 // collection.) RU needs an index for every sort, and cannot put an array into a
 // compound one; it combines single ones instead.
@@ -51,10 +53,12 @@ func indexes(ru bool) map[string][]bson.D {
 			{{Key: "w", Value: 1}},   // search terms
 			{{Key: "seq", Value: 1}}, // insertion order
 		},
-		blocksColl:  {{{Key: "state", Value: 1}}},
-		windowsColl: {{{Key: "source", Value: 1}, {Key: "next", Value: 1}, {Key: "start", Value: -1}}, {{Key: "held", Value: 1}}},
-		contentColl: {{{Key: "source", Value: 1}, {Key: "next", Value: 1}}, {{Key: "source", Value: 1}, {Key: "created", Value: 1}, {Key: "_id", Value: 1}}},
-		jobsColl:    {{{Key: "at", Value: -1}, {Key: "_id", Value: -1}}},
+		blocksColl:    {{{Key: "state", Value: 1}}},
+		windowsColl:   {{{Key: "source", Value: 1}, {Key: "next", Value: 1}, {Key: "start", Value: -1}}, {{Key: "held", Value: 1}}},
+		contentColl:   {{{Key: "source", Value: 1}, {Key: "next", Value: 1}}, {{Key: "source", Value: 1}, {Key: "created", Value: 1}, {Key: "_id", Value: 1}}},
+		jobsColl:      {{{Key: "at", Value: -1}, {Key: "_id", Value: -1}}},
+		quotasColl:    {{{Key: "until", Value: 1}}},
+		instancesColl: {{{Key: "at", Value: -1}, {Key: "_id", Value: -1}}},
 	}
 }
 
@@ -62,6 +66,7 @@ func indexes(ru bool) map[string][]bson.D {
 // come while another connects wait for its outcome, as long as they may.
 func (s *Store) database(ctx context.Context) (*mongo.Database, error) {
 	if client := s.client.Load(); client != nil {
+		s.renewWhenDue()
 		return client.Database(s.name), nil
 	}
 	select {
@@ -76,34 +81,59 @@ func (s *Store) database(ctx context.Context) (*mongo.Database, error) {
 	if client := s.client.Load(); client != nil {
 		return client.Database(s.name), nil
 	}
-	client, err := s.dial(ctx)
+	client, err := s.connect(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
-	s.client.Store(client)
 	return client.Database(s.name), nil
 }
 
-func (s *Store) dial(ctx context.Context) (*mongo.Client, error) {
+// connect makes the first client. It is for who holds the token.
+func (s *Store) connect(ctx context.Context) (*mongo.Client, error) {
+	if err := checkName(s.name); err != nil {
+		return nil, err
+	}
+	uri, err := s.connectionString(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.dial(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	if s.closed.Load() {
+		_ = disconnect(client) // nobody has used it
+		return nil, errClosed
+	}
+	s.uri = uri
+	s.client.Store(client)
+	return client, nil
+}
+
+func (s *Store) dial(ctx context.Context, uri string) (*mongo.Client, error) {
 	// The appName stays the one of the URI, which RU hands out.
-	client, err := mongo.Connect(options.Client().ApplyURI(s.uri).
+	client, err := mongo.Connect(options.Client().ApplyURI(uri).
 		SetServerSelectionTimeout(selectTime).
 		SetTimeout(opTime).
+		SetPoolMonitor(s.watchPool()).
+		SetMonitor(s.watchCommands()).
 		// Blocks and leases rely on reading what was just written.
 		SetReadPreference(readpref.Primary()).
 		SetBSONOptions(&options.BSONOptions{UseJSONStructTags: true}))
 	if err != nil {
 		return nil, err
 	}
-	if err := s.makeIndexes(ctx, client.Database(s.name)); err != nil {
+	if err := s.makeIndexes(ctx, client.Database(s.name), isRU(uri)); err != nil {
 		_ = client.Disconnect(context.WithoutCancel(ctx)) // the error that matters is the other
 		return nil, err
 	}
 	return client, nil
 }
 
-func (s *Store) makeIndexes(ctx context.Context, db *mongo.Database) error {
-	for name, keys := range indexes(isRU(s.uri)) {
+func (s *Store) makeIndexes(ctx context.Context, db *mongo.Database, ru bool) error {
+	for name, keys := range indexes(ru) {
 		err := patiently(ctx, func() error { return makeMissing(ctx, db.Collection(name).Indexes(), keys) })
 		if err != nil {
 			return fmt.Errorf("make the indexes of %s: %w", name, err)

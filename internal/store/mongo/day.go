@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -45,12 +46,11 @@ func (s *Store) addToDays(ctx context.Context, came, went []audit.Ticks) error {
 		counts[dayOf(t)]--
 	}
 	updates := make([]mongo.WriteModel, 0, len(counts))
-	for day, n := range counts {
-		if n == 0 {
-			continue
+	for _, day := range slices.Sorted(maps.Keys(counts)) { // in one order, as in note
+		if n := counts[day]; n != 0 {
+			updates = append(updates, mongo.NewUpdateOneModel().SetFilter(byID(day)).
+				SetUpdate(bson.D{{Key: "$inc", Value: bson.D{{Key: "events", Value: n}}}}))
 		}
-		updates = append(updates, mongo.NewUpdateOneModel().SetFilter(byID(day)).
-			SetUpdate(bson.D{{Key: "$inc", Value: bson.D{{Key: "events", Value: n}}}}))
 	}
 	if err := bulkWrite(ctx, coll, updates); err != nil {
 		return fmt.Errorf("count days: %w", err)

@@ -2,6 +2,8 @@ package mongo
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"sync"
@@ -33,14 +35,12 @@ type rawDoc struct {
 
 // eventDoc is an event as it is written.
 type eventDoc struct {
-	ID        string   `bson:"_id"`
-	Ticks     int64    `bson:"t"`         // audit.Ticks; a BSON date keeps only milliseconds
-	Seq       int64    `bson:"seq"`       // its place in insertion order
-	Service   string   `bson:"service"`   // for scopes, which compare exactly
-	Operation string   `bson:"operation"` // likewise
-	Keys      []string `bson:"k"`         // "field:value" with the value folded, for filters
-	Tokens    []string `bson:"w"`         // the words that search finds it by
-	Event     bson.Raw `bson:"event"`     // all of it, under the names of its JSON; its time is for people
+	ID     string   `bson:"_id"`
+	Ticks  int64    `bson:"t"`     // audit.Ticks; a BSON date keeps only milliseconds
+	Seq    int64    `bson:"seq"`   // its place in insertion order
+	Keys   []string `bson:"k"`     // "field:value" with the value folded, for filters and scopes
+	Tokens []string `bson:"w"`     // the words that search finds it by
+	Event  bson.Raw `bson:"event"` // all of it, under the names of its JSON; its time is for people
 }
 
 // storedEvent is what reads need of an eventDoc.
@@ -70,7 +70,7 @@ func newEventDoc(s *audit.Stored) (eventDoc, error) {
 		return eventDoc{}, tooLarge(s, "event", len(body))
 	}
 	return eventDoc{
-		ID: s.Event.ID, Ticks: int64(audit.TicksOf(s.Event.Time)), Service: s.Event.Service, Operation: s.Event.Operation,
+		ID: s.Event.ID, Ticks: int64(audit.TicksOf(s.Event.Time)),
 		Keys: keysOf(&s.Event), Tokens: s.Tokens, Event: body,
 	}, nil
 }
@@ -138,13 +138,19 @@ func keysOf(e *audit.Event) []string {
 	var keys []string
 	for _, field := range audit.Fields() {
 		for _, value := range byField[field] {
-			if len(value) <= maxKey {
-				keys = append(keys, key(field, value))
-			}
+			keys = append(keys, key(field, value))
 		}
 	}
 	return slices.Compact(keys)
 }
 
-// key is how a field's value stands among an event's keys: never as a name.
-func key(field audit.Field, folded string) string { return string(field) + ":" + folded }
+// key is how a field's value stands among an event's keys: never as a name. A
+// value that no filter can name, but a scope can, is cut and told by its hash;
+// what comes of it is still longer than all that filters name.
+func key(field audit.Field, folded string) string {
+	if len(folded) > maxKey {
+		sum := sha256.Sum256([]byte(folded))
+		folded = valid(folded[:maxKey]) + hex.EncodeToString(sum[:])
+	}
+	return string(field) + ":" + folded
+}

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 
 	"aoc/internal/audit"
 
@@ -57,9 +59,11 @@ func (s *Store) noteEvents(ctx context.Context, events []*audit.Stored) error {
 // note writes documents, by their ids, that are written once and never change.
 func (s *Store) note(ctx context.Context, name string, docs map[string]any) error {
 	var missing []any
-	for id, doc := range docs {
+	// In one order: of two that insert the same in other orders, DocumentDB fails
+	// one as deadlocked.
+	for _, id := range slices.Sorted(maps.Keys(docs)) {
 		if _, there := s.noted.Load(name + " " + id); !there {
-			missing = append(missing, doc)
+			missing = append(missing, docs[id])
 		}
 	}
 	if len(missing) == 0 {
@@ -87,26 +91,29 @@ func (s *Store) Facets(ctx context.Context, scope audit.Scope) ([]audit.Facet, e
 	if err != nil {
 		return nil, err
 	}
-	docs, err := findAll[facetDoc](ctx, coll, inScope(scope), options.Find().SetLimit(maxFacets))
-	if err != nil {
-		return nil, fmt.Errorf("read facets: %w", err)
-	}
-	facets := make([]audit.Facet, len(docs))
-	for i, d := range docs {
-		facets[i] = audit.Facet{Service: d.Service, Operation: d.Operation, Category: d.Category, Source: d.Source, Result: d.Result}
+	var facets []audit.Facet
+	for after := ""; len(facets) < maxFacets; {
+		docs, err := findAll[facetDoc](ctx, coll, bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}},
+			options.Find().SetSort(fields("_id")).SetLimit(maxFacets))
+		if err != nil {
+			return nil, fmt.Errorf("read facets: %w", err)
+		}
+		facets = appendSeen(facets, docs, scope)
+		if len(docs) < maxFacets {
+			break
+		}
+		after = docs[len(docs)-1].ID
 	}
 	return facets, nil
 }
 
-// inScope is the filter of a scope that sees something.
-func inScope(scope audit.Scope) bson.D {
-	filter := bson.D{}
-	services, operations := scope.Hidden()
-	if len(services) > 0 {
-		filter = append(filter, bson.E{Key: "service", Value: bson.D{{Key: "$nin", Value: services}}})
+// appendSeen adds those that are in the scope, up to the bound. They are chosen
+// here and not by the database, which holds their values as they were spelled.
+func appendSeen(facets []audit.Facet, docs []facetDoc, scope audit.Scope) []audit.Facet {
+	for _, d := range docs {
+		if len(facets) < maxFacets && scope.Sees(d.Service, d.Operation) {
+			facets = append(facets, audit.Facet{Service: d.Service, Operation: d.Operation, Category: d.Category, Source: d.Source, Result: d.Result})
+		}
 	}
-	if len(operations) > 0 {
-		filter = append(filter, bson.E{Key: "operation", Value: bson.D{{Key: "$nin", Value: operations}}})
-	}
-	return filter
+	return facets
 }

@@ -192,18 +192,10 @@ func TestTrailFindsWhatLiesBehindEmptyBlocks(t *testing.T) {
 	require.Len(t, events, 3)
 	require.Equal(t, block(71).first(), events[0].Seq)
 
-	late := freshStoreOn(t, s)
+	late := freshStoreWith(t, s)
 	b, err := late.openBlock(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, block(72), b, "a store that starts finds the last block")
-}
-
-func freshStoreOn(t *testing.T, s *Store) *Store {
-	t.Helper()
-	other, err := Open(s.uri, s.name, Clock(s.now))
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = other.Close() })
-	return other
 }
 
 func TestConnectsOnFirstUseAndTriesAgain(t *testing.T) {

@@ -83,7 +83,11 @@ func (s *Store) Search(ctx context.Context, q audit.Query) (audit.Page, error) {
 		page.Next = &last
 	}
 	for i := range found {
-		page.Events = append(page.Events, found[i].event())
+		// The database has left out what is hidden, by the keys that it was given
+		// when the event was stored. What a scope sees is for the scope to say.
+		if e := found[i].event(); q.Scope.Sees(e.Service, e.Operation) {
+			page.Events = append(page.Events, e)
+		}
 	}
 	return page, nil
 }
@@ -142,8 +146,10 @@ func readSpan(after *audit.Position, from, to audit.Ticks, limit int, find func(
 
 // wantedBy is the part of a query's filter that does not depend on time.
 func wantedBy(q *audit.Query) bson.D {
-	filter := inScope(q.Scope)
 	var all bson.A
+	if hidden := hiddenKeys(q.Scope); len(hidden) > 0 {
+		all = append(all, bson.D{{Key: "k", Value: bson.D{{Key: "$nin", Value: hidden}}}})
+	}
 	for _, f := range q.Filters {
 		keys := make([]string, len(f.Values))
 		for i, v := range f.Values {
@@ -154,10 +160,23 @@ func wantedBy(q *audit.Query) bson.D {
 	for _, term := range q.Terms {
 		all = append(all, bson.D{{Key: "w", Value: bson.D{{Key: "$regex", Value: prefixed(term)}}}})
 	}
-	if len(all) > 0 {
-		filter = append(filter, bson.E{Key: "$and", Value: all})
+	if len(all) == 0 {
+		return nil
 	}
-	return filter
+	return bson.D{{Key: "$and", Value: all}}
+}
+
+// hiddenKeys are the keys of events that a scope does not see.
+func hiddenKeys(scope audit.Scope) []string {
+	services, operations := scope.Hidden()
+	keys := make([]string, 0, len(services)+len(operations))
+	for _, v := range services {
+		keys = append(keys, key(audit.FieldService, v))
+	}
+	for _, v := range operations {
+		keys = append(keys, key(audit.FieldOperation, v))
+	}
+	return keys
 }
 
 // prefixed is the pattern of the strings that begin with a term. All engines

@@ -177,8 +177,6 @@ func models(changes []eventChange) []mongo.WriteModel {
 		}
 		list[i] = mongo.NewUpdateOneModel().SetFilter(append(byID(c.doc.ID), tags)).SetUpdate(bson.D{{Key: "$set", Value: bson.D{
 			{Key: "t", Value: c.doc.Ticks},
-			{Key: "service", Value: c.doc.Service},
-			{Key: "operation", Value: c.doc.Operation},
 			{Key: "k", Value: c.doc.Keys},
 			{Key: "w", Value: c.doc.Tokens},
 			{Key: "event", Value: c.doc.Event},

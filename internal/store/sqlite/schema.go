@@ -102,6 +102,10 @@ CREATE INDEX blobs_due     ON blobs (source, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX blobs_created ON blobs (source, created);
 CREATE TABLE known_names (id TEXT PRIMARY KEY, found INTEGER NOT NULL, name TEXT NOT NULL, upn TEXT NOT NULL, type TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
 `,
+	`
+CREATE TABLE instances (id TEXT PRIMARY KEY, at INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX instances_at ON instances (at, id);
+`,
 }
 
 // migrate brings the schema to this program's version. A file that a newer

@@ -1,4 +1,5 @@
-// Package sqlite is the embedded store: one file, pure Go, nothing to install.
+// Package sqlite is the embedded store: one file (and a small one beside it, of
+// counters that may be lost), pure Go, nothing to install.
 // It holds the contract of package storetest. Several processes may have the
 // file open at once. It knows nothing of feeds, rules or callers; what an event
 // is, and which events a query finds, is package audit's to say.
@@ -33,6 +34,7 @@ const (
 // Store is an open file. It is safe for concurrent use, and must be closed.
 type Store struct {
 	writer, reader *sql.DB
+	driver         string // of database/sql
 	now            func() time.Time
 	busyTimeout    time.Duration
 	budgets        budgets
@@ -42,6 +44,7 @@ type Store struct {
 	writes, reads statements // of writer and reader
 	facets        facets
 	actors        actors
+	quotas        quotas
 }
 
 // Option changes how a store is opened.
@@ -58,7 +61,7 @@ func WithBusyTimeout(d time.Duration) Option { return func(s *Store) { s.busyTim
 // for this user alone, where they are not there, and brings an older schema up
 // to date. A file that a newer program wrote is refused.
 func Open(path string, options ...Option) (*Store, error) {
-	s := &Store{now: time.Now, busyTimeout: 10 * time.Second, budgets: defaultBudgets}
+	s := &Store{driver: "sqlite", now: time.Now, busyTimeout: 10 * time.Second, budgets: defaultBudgets, quotas: quotas{path: path + "-quotas"}}
 	s.facets.numbers, s.actors.numbers = map[audit.Facet]int64{}, map[string]int64{}
 	for _, o := range options {
 		o(s)
@@ -82,12 +85,12 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	// A batch touches a thousand pages all over the indexes, and the next one
 	// touches many of them again: folding the log into the file at every 64 MB
 	// instead of 4 writes each of them once.
-	s.writer, err = sql.Open("sqlite", address+"?_txlock=immediate&"+s.pragmas("journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(16000)", "journal_size_limit(134217728)", "cache_size(-32000)"))
+	s.writer, err = sql.Open(s.driver, address+"?_txlock=immediate&"+s.pragmas("journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(16000)", "journal_size_limit(134217728)", "cache_size(-32000)"))
 	if err != nil {
 		return err
 	}
 	s.writer.SetMaxOpenConns(1)
-	s.reader, err = sql.Open("sqlite", address+"?"+s.pragmas("query_only(1)", "cache_size(-16000)"))
+	s.reader, err = sql.Open(s.driver, address+"?"+s.pragmas("query_only(1)", "cache_size(-16000)"))
 	if err != nil {
 		return err
 	}
@@ -165,6 +168,7 @@ func (s *Store) Close() error {
 			errs = append(errs, db.Close())
 		}
 	}
+	errs = append(errs, s.quotas.close())
 	if s.unpacker != nil {
 		s.unpacker.Close()
 	}
@@ -173,7 +177,11 @@ func (s *Store) Close() error {
 
 // write runs f in the one transaction that may write at a time, in all processes.
 func (s *Store) write(ctx context.Context, f func(tx *sql.Tx) error) error {
-	tx, err := s.writer.BeginTx(ctx, nil)
+	return transact(ctx, s.writer, f)
+}
+
+func transact(ctx context.Context, db *sql.DB, f func(tx *sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

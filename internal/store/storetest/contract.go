@@ -24,6 +24,8 @@ type Store interface {
 	Jobs
 	Upkeep
 	Names
+	Quotas
+	Instances
 	// Ping says whether the store can be reached, within the context's time.
 	Ping(ctx context.Context) error
 	// Close releases what the store holds. Nothing may be called after it.
@@ -197,4 +199,27 @@ type Names interface {
 	KnownNames(ctx context.Context, ids []string, now time.Time) (map[string]audit.KnownName, error)
 	// KeepNames adds or overwrites.
 	KeepNames(ctx context.Context, names map[string]audit.KnownName) error
+}
+
+// Quotas counts what callers ask of AOC.
+type Quotas interface {
+	// Take decides by audit.Quota.Slide whether one more request of a caller may
+	// pass at the moment now, and counts it if so; one that is refused counts for
+	// nothing. Slots are of the quota's length, from 1970 on. Callers, and quotas of
+	// another name or length, are counted apart. However many ask at once, through
+	// however many stores, no slot ever lets more through than the quota; the sum
+	// with the slot before is exact where the callers' clocks agree. Counters that
+	// say nothing any more go as others are made.
+	Take(ctx context.Context, q audit.Quota, who string, now time.Time) (audit.Decision, error)
+}
+
+// Instances is what running processes tell of themselves.
+type Instances interface {
+	// SaveInstance keeps what an instance tells, in the place of what it told
+	// before, and forgets those that told last more than a day ago, by the clock that
+	// the store was opened with.
+	SaveInstance(ctx context.Context, instance audit.Instance) error
+	// Instances returns those that told at or after since, the latest first, ties by
+	// ID descending, 200 at most.
+	Instances(ctx context.Context, since time.Time) ([]audit.Instance, error)
 }

@@ -37,7 +37,7 @@ func testJobs(t *testing.T, e Engine) {
 
 func job(n int) audit.Job {
 	return audit.Job{
-		ID: fmt.Sprintf("job-%d", 9-n), Kind: "backfill", State: audit.JobRunning, CreatedAt: Epoch.Add(time.Duration(n) * audit.TickLength), Hours: 24 + n,
+		ID: fmt.Sprintf("job-%d", 9-n), Kind: "backfill", By: "0a1b@tenant \u2713", State: audit.JobRunning, CreatedAt: Epoch.Add(time.Duration(n) * audit.TickLength), Hours: 24 + n,
 		Spans: []audit.Span{
 			{Source: audit.M365Exchange, Start: Epoch, End: Epoch.Add(time.Hour), Note: "only 7 days can be reached"},
 			{Source: audit.IntuneAudit, Start: Epoch.Add(-time.Hour), End: Epoch},

@@ -76,6 +76,8 @@ func Run(t *testing.T, engine Engine) {
 		{"leases", testLeases},
 		{"jobs", testJobs},
 		{"quarantine", testQuarantine},
+		{"quotas", testQuotas},
+		{"instances", testInstances},
 		{"reopen", testReopen},
 	})
 }
@@ -85,6 +87,8 @@ func Run(t *testing.T, engine Engine) {
 func RunSearch(t *testing.T, engine Engine) {
 	run(t, engine, []group{
 		{"scope", testScope},
+		{"scope, page by page", testScopePages},
+		{"hidden events are absent", testHidden},
 		{"search", testSearch},
 		{"pages", testPages},
 		{"upkeep", testUpkeep},
