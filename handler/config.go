@@ -255,6 +255,9 @@ func (c *Config) missing(getenv func(string) string) []error {
 	if !c.Alone && !c.Auth.Said {
 		mistakes = append(mistakes, errors.New("AUTH_ENABLED: it must be said: true, or false to leave AOC open to whoever reaches it"))
 	}
+	if c.Auth.Enabled && !isGUID(signInClient(*c)) {
+		mistakes = append(mistakes, errors.New("AUTH_CLIENT_ID: AUTH_ENABLED needs the id of an app registration, a GUID, here or in CLIENT_ID"))
+	}
 	if c.VaultURL != "" && c.VaultName == "" {
 		mistakes = append(mistakes, errors.New("AZURE_KEY_VAULT_NAME: it must be set where AZURE_KEY_VAULT_URL is"))
 	}

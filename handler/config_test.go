@@ -21,7 +21,7 @@ func from(values map[string]string) func(string) string {
 }
 
 func good() map[string]string {
-	return map[string]string{"TENANT_ID": "8E2F1C3A-0000-4000-8000-00000000000A", "CLIENT_ID": "c", "SQLITE_PATH": "x.db"}
+	return map[string]string{"TENANT_ID": "8E2F1C3A-0000-4000-8000-00000000000A", "CLIENT_ID": "c", "SQLITE_PATH": "x.db", "AUTH_ENABLED": "false"}
 }
 
 func TestReadConfig(t *testing.T) {
@@ -47,6 +47,33 @@ func TestReadConfig(t *testing.T) {
 	require.False(t, c.PeriodicFetch)
 }
 
+func TestSignInSettings(t *testing.T) {
+	values := good()
+	values["AUTH_ENABLED"] = "true"
+	_, err := readConfig(from(values))
+	require.ErrorContains(t, err, "AUTH_CLIENT_ID: ", "people cannot sign in to what is no app registration")
+	for name, value := range map[string]string{
+		"AUTH_CLIENT_ID": "8E2F1C3A-0000-4000-8000-00000000000B", "AUTH_ALLOWED_ROLES": " AOC.Analyst, AOC.Admin,", "PRIVACY_SERVICES": "Exchange,Power Platform",
+		"METRICS_ALLOWED_IPS": "203.0.113.7,10.1.2.3/8", "CORS_ORIGINS": "*", "TRUSTED_PROXIES": "::1",
+	} {
+		values[name] = value
+	}
+	c, err := readConfig(from(values))
+	require.NoError(t, err)
+	require.Equal(t, "8e2f1c3a-0000-4000-8000-00000000000b", c.Auth.ClientID)
+	require.Equal(t, []string{"AOC.Analyst", "AOC.Admin"}, c.Auth.AllowedRoles)
+	require.Equal(t, []string{"Exchange", "Power Platform"}, c.Auth.PrivacyServices)
+	require.Equal(t, "[203.0.113.7/32 10.0.0.0/8]", fmt.Sprint(c.MetricsAllowed))
+
+	delete(values, "AUTH_ENABLED")
+	_, err = readConfig(from(values))
+	require.ErrorContains(t, err, "AUTH_ENABLED: it must be said")
+	values[smallHostEnv] = "true"
+	c, err = readConfig(from(values))
+	require.NoError(t, err, "on one's own machine it is off")
+	require.False(t, c.Auth.Enabled)
+}
+
 func TestMistakesOfTheSettings(t *testing.T) {
 	for name, values := range map[string][]string{
 		"TENANT_ID":                      {"contoso.com", "8e2f1c3a"},
@@ -62,9 +89,19 @@ func TestMistakesOfTheSettings(t *testing.T) {
 		"MANAGEMENT_BASE_URL":            {"ftp://x"},
 		"GRAPH_RESOURCE":                 {"x"},
 		"MANAGEMENT_RESOURCE":            {"x"},
-		"CORS_ORIGINS":                   {"*", "https://a.example,b"},
+		"CORS_ORIGINS":                   {"http://a.example", "https://a.example,b", "null"},
 		"LOG_LEVEL":                      {"loud"},
-		"AUTH_ENABLED":                   {"true", "perhaps"},
+		"AUTH_ENABLED":                   {"perhaps"},
+		"AUTH_CLIENT_ID":                 {"aoc"},
+		"AUTH_SCOPE":                     {"api://aoc/read", "a b"},
+		"AUTH_ALLOWED_GROUPS":            {"Admins", "8e2f1c3a-0000-4000-8000-00000000000a,x"},
+		"RATE_LIMIT_REQUESTS":            {"0", "-1", "many"},
+		"RATE_LIMIT_WINDOW_SECONDS":      {"0", "90000"},
+		"METRICS_ALLOWED_IPS":            {"prometheus", "10.0.0.0/99"},
+		"TRUSTED_PROXIES":                {"*"},
+		"DOCS_ENABLED":                   {"perhaps"},
+		"AZURE_KEY_VAULT_NAME":           {"a", "my_vault", "vault.example"},
+		"AZURE_KEY_VAULT_URL":            {"http://vault.example", "https://vault.example/x"},
 		"AI_FEATURES_ENABLED":            {"perhaps"},
 	} {
 		for _, value := range values {
@@ -76,7 +113,7 @@ func TestMistakesOfTheSettings(t *testing.T) {
 		}
 	}
 	_, err := readConfig(from(nil))
-	require.Len(t, mistakeList(err), 3, "tenant, client and store")
+	require.Len(t, mistakeList(err), 4, "tenant, client, sign-in and store")
 	require.Equal(t, []string{"x"}, mistakeList(errors.New("x")))
 }
 

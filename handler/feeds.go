@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"aoc/internal/ingest"
@@ -21,13 +22,9 @@ const (
 )
 
 // openFeeds makes the client and the feeds that are switched on. It calls nobody.
-func openFeeds(config Config, limits *limit.Limits, log *slog.Logger) (*source.Client, []ingest.Feed, error) {
-	transport, err := source.NewTransport(config.CAFile)
-	if err != nil {
-		return nil, nil, err
-	}
+func openFeeds(config Config, kept secrets, transport http.RoundTripper, limits *limit.Limits, log *slog.Logger) (*source.Client, []ingest.Feed, error) {
 	credential, err := source.NewCredential(source.CredentialConfig{
-		TenantID: config.TenantID, ClientID: config.ClientID, ClientSecret: config.ClientSecret,
+		TenantID: config.TenantID, ClientID: config.ClientID, ClientSecret: config.ClientSecret, Secret: kept.client,
 		AuthorityHost: config.Authority, Transport: transport,
 	})
 	if err != nil {

@@ -34,16 +34,18 @@ func TestMain(m *testing.M) {
 
 // program is `aoc local` in a process of its own.
 type program struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	url  string
-	said chan string // what it writes, line by line
+	t     *testing.T
+	cmd   *exec.Cmd
+	url   string
+	said  chan string // what it writes, line by line
+	token string      // of whoever calls; "" sends none
 }
 
 // start runs `aoc local` on a free port and waits until it says where it is.
+// Nobody signs in, and tests may ask as often as they like, unless env says otherwise.
 func start(t *testing.T, env []string, args ...string) *program {
 	t.Helper()
-	cmd := command(t.Context(), env, append([]string{"local", "--addr", "127.0.0.1:0"}, args...)...)
+	cmd := command(t.Context(), append([]string{"AUTH_ENABLED=false", "RATE_LIMIT_REQUESTS=100000"}, env...), append([]string{"local", "--addr", "127.0.0.1:0"}, args...)...)
 	cmd.Dir = t.TempDir()
 	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
@@ -105,6 +107,9 @@ func (p *program) call(method, path string, into any) int {
 	p.t.Helper()
 	req, err := http.NewRequestWithContext(p.t.Context(), method, p.url+path, http.NoBody)
 	require.NoError(p.t, err)
+	if p.token != "" {
+		req.Header.Set("Authorization", "Bearer "+p.token)
+	}
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(p.t, err)
 	defer resp.Body.Close()
@@ -182,9 +187,9 @@ func TestCommands(t *testing.T) {
 		{"no tenant", "local", nil, 2, nil, []string{"TENANT_ID: it must be set", "CLIENT_ID: it must be set", "aoc local --demo"}},
 		{
 			"every mistake", "local",
-			[]string{"TENANT_ID=contoso", "CLIENT_ID=x", "SOURCES=entra.directory,nope", "LOG_LEVEL=loud", "GRAPH_BASE_URL=http://x", "AUTH_ENABLED=true"},
+			[]string{"TENANT_ID=contoso", "CLIENT_ID=x", "SOURCES=entra.directory,nope", "LOG_LEVEL=loud", "GRAPH_BASE_URL=http://x", "AUTH_ENABLED=perhaps", "TRUSTED_PROXIES=here", "AUTH_ALLOWED_GROUPS=admins"},
 			2, nil,
-			[]string{"TENANT_ID: expected a GUID", `"nope"`, "LOG_LEVEL: expected debug", "GRAPH_BASE_URL: expected an origin", "AUTH_ENABLED: sign-in is not in this version"},
+			[]string{"TENANT_ID: expected a GUID", `"nope"`, "LOG_LEVEL: expected debug", "GRAPH_BASE_URL: expected an origin", "AUTH_ENABLED: expected true or false", "TRUSTED_PROXIES: expected addresses", "AUTH_ALLOWED_GROUPS: expected object ids"},
 		},
 	}
 	for _, tt := range tests {

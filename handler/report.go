@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"aoc/internal/api"
 	"aoc/internal/audit"
 	"aoc/internal/limit"
 )
@@ -47,5 +48,29 @@ func (r *reporter) report(ctx context.Context) {
 	err := r.store.SaveInstance(ctx, audit.Instance{ID: r.id, Started: r.started, At: now, Version: version, Limiters: r.limits.Stats()})
 	if err != nil {
 		r.log.WarnContext(ctx, "this process cannot tell of itself", "error", err)
+	}
+}
+
+// tickLate is how long ago a process that plans may have told of itself before
+// collection is called late: the timer fires every half a minute.
+const tickLate = 10 * time.Minute
+
+// dependencies are what /health/ready looks at.
+func (a *app) dependencies(config Config) []api.Dependency {
+	return []api.Dependency{
+		{Name: "database", Required: true, Check: func(ctx context.Context) (string, error) { return "ok", a.store.Ping(ctx) }},
+		{Name: "redis", Required: true, Check: func(ctx context.Context) (string, error) {
+			if config.RedisURL == "" {
+				return "unused", nil // the limits are in the database
+			}
+			return "ok", a.limits.Ping(ctx)
+		}},
+		{Name: "collection", Check: func(ctx context.Context) (string, error) {
+			told, err := a.store.Instances(ctx, time.Now().UTC().Add(-tickLate))
+			if err == nil && len(told) == 0 {
+				return "late", nil
+			}
+			return "ok", err
+		}},
 	}
 }

@@ -8,12 +8,15 @@ import (
 	"aoc/internal/api"
 	"aoc/internal/audit"
 	"aoc/internal/auth"
-	"aoc/internal/source"
 )
 
 // simulatedPath is where `aoc local` serves the simulated tenant's sign-in, on
 // the page's own origin: a browser does not trust the tenant's certificate.
 const simulatedPath = "/simulated-tenant"
+
+// publicAuthority is what MSAL is told in the demo. It demands an authority that
+// it knows, with TLS, and is led to simulatedPath instead.
+const publicAuthority = "https://login.microsoftonline.com"
 
 // openCallers returns who says who calls. It calls nobody.
 func openCallers(config Config, a *app) (api.Callers, error) {
@@ -23,15 +26,11 @@ func openCallers(config Config, a *app) (api.Callers, error) {
 		}
 		return auth.Disabled{}, nil
 	}
-	transport, err := source.NewTransport(config.CAFile)
-	if err != nil {
-		return nil, err
-	}
 	return auth.New(auth.Config{
 		TenantID: config.TenantID, ClientID: signInClient(config), Audiences: config.Auth.Audiences, Authority: config.Authority,
 		AllowedRoles: config.Auth.AllowedRoles, AllowedGroups: config.Auth.AllowedGroups, AdminRoles: config.Auth.AdminRoles,
 		PrivacyServices: config.Auth.PrivacyServices, PrivacyOperations: config.Auth.PrivacyOperations, PrivacyRoles: config.Auth.PrivacyRoles,
-		Groups: a.client, Transport: transport, Log: a.log,
+		Groups: a.client, Transport: a.transport, Log: a.log,
 	})
 }
 
@@ -48,7 +47,7 @@ func signInOf(config Config) api.SignIn {
 		Scopes: []string{signInClient(config) + "/" + config.Auth.Scope},
 	}
 	if config.Demo {
-		s.Authority, s.Simulated = source.DefaultAuthority+"/"+config.TenantID, simulatedPath
+		s.Authority, s.Simulated = publicAuthority+"/"+config.TenantID, simulatedPath
 	}
 	return s
 }

@@ -17,6 +17,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"aoc/internal/simtenant"
+	"aoc/internal/source"
+
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/stretchr/testify/require"
@@ -145,6 +148,51 @@ func TestVaultOverTheWire(t *testing.T) {
 	require.EqualValues(t, 1, identity.asked.Load())
 	require.Equal(t, []string{vaultResource + "/.default"}, identity.for_.Scopes)
 	require.Equal(t, "0d4b32a1-6c1f-4b4e-9d5c-5b8f4d1f6a10", identity.for_.TenantID)
+}
+
+// TestASecretThatChangedInTheVaultSignsInWithoutARestart goes the whole way: a
+// tenant that refuses the old secret, and its vault, which has the new one.
+func TestASecretThatChangedInTheVaultSignsInWithoutARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tenant, err := simtenant.New(simtenant.Options{Seed: 7, People: 5})
+		require.NoError(t, err)
+		const origin = "https://sim.example"
+		config := source.CredentialConfig{TenantID: tenant.TenantID(), ClientID: tenant.ClientID(), AuthorityHost: origin, Transport: tenant.Transport()}
+		identity := config
+		identity.ClientSecret = tenant.ClientSecret() // in place of a managed identity
+		reader, err := source.NewCredential(identity)
+		require.NoError(t, err)
+		log := new(bytes.Buffer)
+		v, err := openVault("my-vault", tenant.VaultEnv(origin)["AZURE_KEY_VAULT_URL"], reader, tenant.Transport(), slog.New(slog.NewTextHandler(log, nil)))
+		require.NoError(t, err)
+		config.Secret = v.secret(clientSecretName)
+		credential, err := source.NewCredential(config)
+		require.NoError(t, err)
+		client, err := source.Open(source.Config{TenantID: tenant.TenantID(), Credential: credential, Transport: tenant.Transport(), GraphBaseURL: origin, ManagementBaseURL: origin})
+		require.NoError(t, err)
+		require.Zero(t, tenant.Calls("secret").Requests, "nothing is read at the start")
+		who := tenant.SignInPeople()[0].ObjectID
+
+		_, err = client.MemberGroups(t.Context(), who)
+		require.ErrorContains(t, err, "read the client secret: read the secret aoc-client-secret of the Key Vault my-vault: it is not there.")
+		tenant.SetSecret(clientSecretName, "expired-canary")
+		time.Sleep(secretRest)
+		_, err = client.MemberGroups(t.Context(), who)
+		require.ErrorContains(t, err, "AADSTS7000215")
+		tenant.SetSecret(clientSecretName, tenant.ClientSecret())
+		time.Sleep(secretRest)
+		groups, err := client.MemberGroups(t.Context(), who)
+		require.NoError(t, err)
+		require.NotEmpty(t, groups)
+
+		tenant.SetVaultAccess(false)
+		time.Sleep(2 * time.Hour) // the token is over, and the vault is closed
+		_, err = client.MemberGroups(t.Context(), who)
+		require.NoError(t, err)
+		require.Contains(t, log.String(), "Key Vault Secrets User")
+		require.NotContains(t, log.String(), "canary")
+		require.NotContains(t, log.String(), tenant.ClientSecret())
+	})
 }
 
 func TestASecretIsLookedAtAgainWhileItIsUsed(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -41,6 +42,8 @@ type app struct {
 	worker    *ingest.Worker
 	api       *api.API
 	reporter  *reporter
+	secrets   secrets
+	transport http.RoundTripper
 	log       *slog.Logger
 	retention time.Duration
 }
@@ -61,18 +64,26 @@ func wire(config Config, log *slog.Logger) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, feeds, err := openFeeds(config, limits, log)
+	transport, err := source.NewTransport(config.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	st, err := openStore(config)
+	kept, err := openSecrets(config, transport, log)
+	if err != nil {
+		return nil, err
+	}
+	client, feeds, err := openFeeds(config, kept, transport, limits, log)
+	if err != nil {
+		return nil, err
+	}
+	st, err := openStore(config, kept)
 	if err != nil {
 		return nil, err
 	}
 	if config.AIAsked {
 		log.Warn("AI_FEATURES_ENABLED is set, but this version has no such features: they are off")
 	}
-	a := &app{store: st, client: client, limits: limits, log: log, retention: config.Retention}
+	a := &app{store: st, client: client, limits: limits, secrets: kept, transport: transport, log: log, retention: config.Retention}
 	a.planner = &ingest.Planner{Store: st, Feeds: feeds, Periodic: config.PeriodicFetch, QueueGone: config.Alone, Purview: config.PurviewBackfill}
 	a.worker = &ingest.Worker{
 		Store: st, Feeds: feeds, Normalizer: normalizer, Names: enrich.New(client, nameCaches(config, limits, st)...),
@@ -98,6 +109,7 @@ func openAPI(config Config, a *app, normalizer *normalize.Normalizer) (*api.API,
 		WebhookAuthID: a.secrets.webhook, Version: versionOf(), SignIn: signInOf(config),
 		MaxHours: ingest.MaxBackfillHours, Retention: config.Retention, LateAfter: 2*audit.WindowLength + config.FetchInterval,
 		TrustedOrigins: config.CORSOrigins, TrustedProxies: config.TrustedProxies, BehindHost: true, LocalNames: config.Alone && !config.Auth.Enabled,
+		MetricsAllowed: config.MetricsAllowed, Instances: a.store, Dependencies: a.dependencies(config),
 		Quotas: api.DefaultQuotas(config.RateRequests, config.RateWindow), Log: a.log,
 		Features: api.Features{
 			Demo: config.Demo, AuthEnabled: config.Auth.Enabled, PeriodicFetch: config.PeriodicFetch, TenantID: config.TenantID, Sources: config.Sources,
@@ -138,7 +150,10 @@ func openNormalizer(config Config) (*normalize.Normalizer, error) {
 	return normalize.New(mappings), nil
 }
 
-func openStore(config Config) (store, error) {
+func openStore(config Config, kept secrets) (store, error) {
+	if kept.mongoURI != nil {
+		return mongo.OpenWith(kept.mongoURI, config.MongoDB), nil
+	}
 	if config.MongoURI != "" {
 		return mongo.Open(config.MongoURI, config.MongoDB)
 	}

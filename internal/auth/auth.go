@@ -17,7 +17,9 @@ import (
 	"aoc/internal/audit"
 )
 
-// Config says whose tokens are good, and what their bearers may do.
+// Config says whose tokens are good, and what their bearers may do. Groups
+// decide something only where the API's registration puts them into tokens
+// (groupMembershipClaims of its manifest).
 type Config struct {
 	TenantID  string   // GUID of the one tenant
 	ClientID  string   // GUID of the API's registration

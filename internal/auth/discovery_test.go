@@ -55,15 +55,17 @@ func TestDiscoveryThatIsNotTrusted(t *testing.T) {
 		"no sound issuer":          func(a *authority) { a.issuers[v2] = "https://%zz" },
 		"no issuer's host":         func(a *authority) { a.issuers[v2] = "https:///" + tenantID + "/v2.0" },
 		"no keys":                  func(a *authority) { a.publish() },
-		"redirect": answers(func() *http.Response {
+		"redirect": answers(func(string) *http.Response {
 			r := reply(302, "")
 			r.Header.Set("Location", "https://evil.example/")
 			return r
 		}),
-		"an error": answers(func() *http.Response { return reply(500, `{"issuer":"`+issuer2+`"}`) }),
-		"no JSON":  answers(func() *http.Response { return reply(200, "<html>") }),
-		"too long": answers(func() *http.Response { return reply(200, `{"a":"`+strings.Repeat("a", maxDocument)+`"}`) }),
-		"empty":    answers(func() *http.Response { return reply(200, "") }),
+		"an error":           answers(func(body string) *http.Response { return reply(500, body) }),
+		"another success":    answers(func(body string) *http.Response { return reply(203, body) }),
+		"too long by spaces": answers(func(body string) *http.Response { return reply(200, body+strings.Repeat(" ", maxDocument)) }),
+		"no JSON":            answers(func(string) *http.Response { return reply(200, "<html>") }),
+		"too long":           answers(func(string) *http.Response { return reply(200, `{"a":"`+strings.Repeat("a", maxDocument)+`"}`) }),
+		"empty":              answers(func(string) *http.Response { return reply(200, "") }),
 	} {
 		a := newAuthority()
 		change(a)
@@ -79,8 +81,15 @@ func TestDiscoveryThatIsNotTrusted(t *testing.T) {
 	}
 }
 
-func answers(with func() *http.Response) func(*authority) {
-	return func(a *authority) { a.answer = func(string) *http.Response { return with() } }
+// answers changes what the authority would answer.
+func answers(with func(body string) *http.Response) func(*authority) {
+	return func(a *authority) {
+		a.answer = func(path string) *http.Response {
+			w := httptest.NewRecorder()
+			a.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+			return with(w.Body.String())
+		}
+	}
 }
 
 // TestOddKeysCostOnlyThemselves: what cannot sign with RS256 is left out, the
@@ -103,11 +112,13 @@ func TestOddKeysCostOnlyThemselves(t *testing.T) {
 		with(map[string]any{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}), with(map[string]any{"kty": "oct", "k": "AAAA"}),
 		with(map[string]any{"use": "enc"}), with(map[string]any{"alg": "RS512"}), with(map[string]any{"e": "AQ"}), with(map[string]any{"n": "!!"}), with(map[string]any{"n": ""}), with(map[string]any{"kid": ""}),
 	}
+	odd = append(odd, published{kid: "twice", key: &material()[1].PublicKey, issuer: "https://evil.example"}, published{kid: "twice", key: &material()[1].PublicKey})
 	a.publish(append(odd, published{kid: "first", key: &material()[0].PublicKey}, published{kid: "first", key: &material()[2].PublicKey})...)
 	v := verifier(t, a)
 	require.NoError(t, authenticate(v, mint(person())))
 	set := v.keys.shelves[v2].set.Load()
-	require.Len(t, set.issuers, 1)
+	require.Len(t, set.issuers, 2)
+	require.Equal(t, classKeyIssuer, classOf(authenticate(v, mintKid("twice", 1, person()))), "no key takes the name of another")
 	for _, kid := range []string{"small", "big", "odd"} {
 		require.ErrorIs(t, authenticate(v, mintKid(kid, 1, person())), ErrBadToken, kid)
 	}

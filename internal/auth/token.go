@@ -173,7 +173,7 @@ func members(d *json.Decoder, depth int) (map[string]any, error) {
 }
 
 func elements(d *json.Decoder, depth int) ([]any, error) {
-	var list []any
+	list := []any{}
 	for d.More() {
 		v, err := value(d, depth+1)
 		if err != nil {
