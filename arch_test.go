@@ -65,7 +65,7 @@ var owners = map[string][]string{
 	"github.com/Azure/azure-sdk-for-go/":        {"internal/source", "handler"},
 	"github.com/modelcontextprotocol/":          {"internal/mcp"},
 	"github.com/redis/go-redis":                 {"internal/limit", "handler"},
-	"github.com/MicahParks/keyfunc":             {"internal/auth"},
+	"github.com/MicahParks/":                    {"internal/auth"},
 	"github.com/golang-jwt/":                    {"internal/auth", "internal/simtenant"},
 	"github.com/chromedp/":                      {"static/browsertest", "static", "handler"},
 	"github.com/prometheus/client_golang":       {"internal/api", "handler"},

@@ -8,10 +8,14 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -19,10 +23,14 @@ import (
 //go:embed index.html config.json favicon.svg css js vendor
 var files embed.FS
 
-// policy lets the page load what lies beside it and nothing else. Nothing in
-// it is inline, so it needs neither nonce nor hash.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// policy lets the page load what lies beside it and nothing else, and ask only
+// its own origin and the further ones. Nothing in it is inline, so it needs
+// neither nonce nor hash. No frame is allowed, so sign-in renews without one.
+func policy(connect []string) string {
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+		strings.Join(append([]string{"connect-src 'self'"}, connect...), " ") +
+		"; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+}
 
 // types are ours and not the machine's: on Windows the registry decides what
 // mime.TypeByExtension says, and with nosniff a wrong type is a dead page.
@@ -45,10 +53,23 @@ type file struct {
 // other paths are 404 and other methods 405. Every answer has an ETag to ask
 // again with, a strict Content-Security-Policy and nosniff. Files under
 // vendor/ carry their version in their names and may be kept for a year.
-func Handler() http.Handler {
-	byPath := load()
+//
+// connect names the further origins that the page may ask: the authority's
+// where people sign in for real, and the API's where it is another. Handler
+// panics on what [Origin] refuses, so what a person configured goes through
+// Origin first.
+func Handler(connect ...string) http.Handler {
+	origins := make([]string, len(connect))
+	for i, address := range connect {
+		origin, err := Origin(address)
+		if err != nil {
+			panic(err)
+		}
+		origins[i] = origin
+	}
+	byPath, csp := load(), policy(origins)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		harden(w.Header())
+		harden(w.Header(), csp)
 		f, found := byPath[r.URL.Path]
 		switch {
 		case !found:
@@ -60,6 +81,35 @@ func Handler() http.Handler {
 			f.serve(w, r)
 		}
 	})
+}
+
+// Origin returns the origin of an address, as a Content-Security-Policy names
+// it: "https://login.microsoftonline.com" for that tenant's authority below it.
+// It refuses all but https, and http on the machine itself: a token must not
+// go anywhere in the clear.
+func Origin(address string) (string, error) {
+	u, err := url.Parse(address)
+	if err == nil && u.User != nil {
+		return "", errors.New("origin for the page: expected an address without a name and a password in it") // and not the address
+	}
+	if err != nil || !hostname.MatchString(u.Host) {
+		return "", fmt.Errorf("origin for the page: expected an address such as https://aoc.example.com, got %q", address)
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		return "", fmt.Errorf("origin for the page: expected https, or http on this machine, got %q", address)
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Host), nil
+}
+
+// hostname has no wildcard and nothing that would end the policy's directive.
+var hostname = regexp.MustCompile(`^(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$`)
+
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
 }
 
 // load reads the embedded files once. Reading what was compiled in cannot
@@ -100,8 +150,8 @@ func caching(name string) string {
 	return "no-cache" // kept, but asked for again by its ETag
 }
 
-func harden(h http.Header) {
-	h.Set("Content-Security-Policy", policy)
+func harden(h http.Header, csp string) {
+	h.Set("Content-Security-Policy", csp)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

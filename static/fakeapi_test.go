@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -24,6 +25,9 @@ type fakeAPI struct {
 	arrived atomic.Int32 // events that came since the page was loaded
 	polls   atomic.Int32 // how often the backfill's job was asked for
 	down    atomic.Bool  // a feed fails
+	own     atomic.Bool  // what arrived is of AOC's own log
+	narrow  atomic.Bool  // counts are not told to the caller
+	refusal atomic.Pointer[refusal]
 }
 
 const (
@@ -45,11 +49,31 @@ func newFakeAPI(now time.Time) *fakeAPI {
 		"GET /api/jobs/{id}":         f.job,
 		"POST /api/fetch-audit-logs": f.fetch,
 		"GET /api/version":           fixed(map[string]string{"version": "v0.1.0-test", "commit": "abc", "go": "go1.26"}),
+		"GET /api/config/auth":       fixed(map[string]any{"enabled": false}),
 		"GET /api/config/features":   fixed(map[string]any{"demo": true, "auth_enabled": false, "tenant_id": fakeTenant}),
 	} {
-		f.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { answerJSON(w, r, answer) })
+		f.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if no := f.refusal.Load(); no != nil {
+				no.answer(w)
+				return
+			}
+			answerJSON(w, r, answer)
+		})
 	}
 	return f
+}
+
+// refusal is what everything answers while the API is out of sorts.
+type refusal struct {
+	status              int
+	code, message, wait string
+}
+
+func (no *refusal) answer(w http.ResponseWriter) {
+	if no.wait != "" {
+		w.Header().Set("Retry-After", no.wait)
+	}
+	refuse(w, no.status, no.code, no.message)
 }
 
 func fixed(body any) func(*http.Request) (any, error) {
@@ -112,7 +136,11 @@ func (f *fakeAPI) stored() []audit.Stored {
 	}
 	var all []audit.Stored
 	for i := f.arrived.Load(); i > 0; i-- {
-		all = append(all, fakeEvent(1000+int(i), f.events[0].Event.Time.Add(time.Duration(i)*time.Second)))
+		s := fakeEvent(1000+int(i), f.events[0].Event.Time.Add(time.Duration(i)*time.Second))
+		if f.own.Load() {
+			s.Event.Source, s.Event.Service = audit.AOC, audit.ServiceAOC
+		}
+		all = append(all, s)
 	}
 	return append(all, f.events...)
 }
@@ -183,8 +211,9 @@ func (f *fakeAPI) health(*http.Request) (any, error) {
 			"source": source, "enabled": true, "state": state, "last_success": now, "lag_seconds": 312,
 			"error": "", "advice": "", "windows": windows, "records": 4211,
 		}
-		for k, v := range more {
-			answer[k] = v
+		maps.Copy(answer, more)
+		if f.narrow.Load() {
+			answer["records"] = nil
 		}
 		return answer
 	}

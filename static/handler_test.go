@@ -33,6 +33,8 @@ func TestHandlerServesThePage(t *testing.T) {
 		{"/css/theme.css", "text/css; charset=utf-8", "no-cache"},
 		{"/js/api.js", "text/javascript; charset=utf-8", "no-cache"},
 		{"/vendor/alpine-csp-3.17.4.min.js", "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
+		{"/vendor/msal-browser-5.29.0.min.js", "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
+		{"/vendor/LICENSE-msal.txt", "text/plain; charset=utf-8", "public, max-age=31536000, immutable"},
 		{"/vendor/LICENSE-alpine.txt", "text/plain; charset=utf-8", "public, max-age=31536000, immutable"},
 	}
 	for _, tt := range tests {
@@ -95,6 +97,52 @@ func TestHandlerHardensEveryAnswer(t *testing.T) {
 		require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"), name)
 		require.Equal(t, "no-referrer", h.Get("Referrer-Policy"), name)
 	}
+}
+
+func TestHandlerLetsThePageAskFurtherOrigins(t *testing.T) {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	Handler("https://login.microsoftonline.com/7d1f", "http://127.0.0.1:8080").ServeHTTP(w, r)
+	require.Equal(t, "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
+		"connect-src 'self' https://login.microsoftonline.com http://127.0.0.1:8080; "+
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'", w.Header().Get("Content-Security-Policy"))
+	require.Panics(t, func() { Handler("http://login.microsoftonline.com") })
+}
+
+func TestOrigin(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://login.microsoftonline.com/7d1f0c5e/v2.0?a=b#c": "https://login.microsoftonline.com",
+		"https://API.example.com:8443":                          "https://api.example.com:8443",
+		"HTTPS://aoc.example.com":                               "https://aoc.example.com",
+		"https://[2001:db8::1]:443/":                            "https://[2001:db8::1]:443",
+		"http://localhost:7071":                                 "http://localhost:7071",
+		"http://127.0.0.9":                                      "http://127.0.0.9",
+		"http://[::1]:80":                                       "http://[::1]:80",
+	} {
+		got, err := Origin(address)
+		require.NoError(t, err, address)
+		require.Equal(t, want, got)
+	}
+	for _, address := range []string{
+		"", "*", "https:", "https://", "https://*", "https://*.example.com", "'unsafe-inline'", "data:", "login.microsoftonline.com", "//login.microsoftonline.com",
+		"http://aoc.example.com", "http://192.168.1.20", "http://localhost.example.com", "http://127.0.0.1.example.com", "ws://localhost", "javascript://localhost/%0a",
+		"https://a b", "https://a;script-src *", "https://a,https://b", "https://a%20b", "https://a\nb", "https://aoc.example.com:port", "https://aoc.example.com:", "https://a..b",
+		"https://bücher.example",
+	} {
+		_, err := Origin(address)
+		require.Error(t, err, address)
+	}
+	_, err := Origin("https://name:secret-word@example.com")
+	require.ErrorContains(t, err, "without a name and a password")
+	require.NotContains(t, err.Error(), "secret-word")
+}
+
+// The page loads MSAL by a name that stands in a script, where no test of the page's assets looks.
+func TestThePageKnowsItsSignInLibrary(t *testing.T) {
+	names := regexp.MustCompile(`vendor/[\w.-]+\.js`).FindAllString(ownFiles(files)["js/msal.js"], -1)
+	require.Len(t, names, 1)
+	require.Equal(t, http.StatusOK, ask(t, http.MethodGet, "/"+names[0]).Code)
+	require.NotContains(t, ownFiles(files)["index.html"], "msal-browser", "only where sign-in is on")
 }
 
 // The hashes of what is vendored stand in VENDORED.md, and nothing else lies there.

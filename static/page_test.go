@@ -237,7 +237,7 @@ func TestPageKeys(t *testing.T) {
 	b.Do(chromedp.KeyEvent(kb.Enter))
 	b.Shows("#drawer-summary", api.events[0].Event.Summary)
 	b.Do(chromedp.KeyEvent(kb.Escape))
-	b.Until("!document.querySelector('#drawer').open")
+	b.Until("!document.querySelector('#drawer').open && " + focused(0)) // the focus comes back last
 	b.Do(chromedp.KeyEvent("/"))
 	b.Until("document.activeElement.id === 'filter-search'")
 	b.Do(chromedp.KeyEvent("j?"))

@@ -17,14 +17,16 @@ func (a *API) features(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p := audit.PrincipalOf(r.Context())
-	return writeJSON(w, http.StatusOK, featuresAnswer{Features: a.Features, Admin: p.Admin, Restricted: !p.Scope.Whole()})
+	features := a.Features
+	features.Sources = filled(features.Sources)
+	return writeJSON(w, http.StatusOK, featuresAnswer{Features: features, Admin: p.Admin, Restricted: !p.Scope.Whole()})
 }
 
 // featuresAnswer is what this AOC has, and what of it is for the caller.
 type featuresAnswer struct {
 	Features
-	Admin      bool `json:"admin"`      // the caller may start jobs and change things
-	Restricted bool `json:"restricted"` // some services are hidden from the caller
+	Admin      bool `json:"admin" jsonschema:"The caller may start jobs and change things."`
+	Restricted bool `json:"restricted" jsonschema:"Some services are hidden from the caller."`
 }
 
 // signIn tells a page how people sign in, before anybody has.
@@ -32,7 +34,9 @@ func (a *API) signIn(w http.ResponseWriter, r *http.Request) error {
 	if _, err := params(r); err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, a.SignIn)
+	signIn := a.SignIn
+	signIn.Scopes = filled(signIn.Scopes)
+	return writeJSON(w, http.StatusOK, signIn)
 }
 
 func (a *API) version(w http.ResponseWriter, r *http.Request) error {
@@ -55,7 +59,7 @@ func (a *API) health(w http.ResponseWriter, r *http.Request) error {
 }
 
 type aliveAnswer struct {
-	Status   string `json:"status"`   // ok
-	Database string `json:"database"` // ok, unreachable
-	Version  string `json:"version"`
+	Status   string `json:"status" jsonschema:"ok: an answer is sign of life enough."`
+	Database string `json:"database" jsonschema:"ok or unreachable."`
+	Version  string `json:"version" jsonschema:"The release."`
 }

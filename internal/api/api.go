@@ -6,9 +6,7 @@ package api
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -75,29 +73,29 @@ type Instances interface {
 
 // Features is what the page must know to show itself.
 type Features struct {
-	Demo              bool           `json:"demo"`
-	AuthEnabled       bool           `json:"auth_enabled"`
-	AIFeaturesEnabled bool           `json:"ai_features_enabled"`
-	PeriodicFetch     bool           `json:"periodic_fetch"`
-	TenantID          string         `json:"tenant_id"`
-	Sources           []audit.Source `json:"sources"`
+	Demo              bool           `json:"demo" jsonschema:"The tenant is a simulated one."`
+	AuthEnabled       bool           `json:"auth_enabled" jsonschema:"People sign in; without it, whoever reaches AOC sees everything."`
+	AIFeaturesEnabled bool           `json:"ai_features_enabled" jsonschema:"Questions in words are answered."`
+	PeriodicFetch     bool           `json:"periodic_fetch" jsonschema:"The feeds are read again and again by themselves."`
+	TenantID          string         `json:"tenant_id" jsonschema:"The tenant that is collected from."`
+	Sources           []audit.Source `json:"sources" jsonschema:"The feeds that are switched on."`
 }
 
 // SignIn is what a page needs to sign people in with MSAL. Nothing of it is secret.
 type SignIn struct {
-	Enabled   bool     `json:"enabled"`
-	TenantID  string   `json:"tenant_id"`
-	ClientID  string   `json:"client_id"`
-	Authority string   `json:"authority"`
-	Scopes    []string `json:"scopes"`
-	Simulated string   `json:"simulated"` // the path under which the page's own origin stands in for the authority; "" is the real one
+	Enabled   bool     `json:"enabled" jsonschema:"People sign in; where false, nothing else of this counts."`
+	TenantID  string   `json:"tenant_id" jsonschema:"The tenant whose people sign in."`
+	ClientID  string   `json:"client_id" jsonschema:"The app registration that they sign in to."`
+	Authority string   `json:"authority" jsonschema:"Where they sign in."`
+	Scopes    []string `json:"scopes" jsonschema:"What a token is asked for."`
+	Simulated string   `json:"simulated" jsonschema:"The path under which the page's own origin stands in for the authority; empty is the real one."`
 }
 
 // Version says which program this is.
 type Version struct {
-	Version string `json:"version"`
-	Commit  string `json:"commit"`
-	Go      string `json:"go"`
+	Version string `json:"version" jsonschema:"The release."`
+	Commit  string `json:"commit" jsonschema:"What it was built from."`
+	Go      string `json:"go" jsonschema:"The Go that built it."`
 }
 
 // API serves the routes. All fields must be set but those that say otherwise.
@@ -122,6 +120,7 @@ type API struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	BehindHost     bool           // the peer is the Functions host: the front end's X-Forwarded-For says who calls
 	MetricsAllowed []netip.Prefix // who may read /metrics
+	DocsEnabled    bool           // /openapi.json and /docs are there
 	Instances      Instances
 	Dependencies   []Dependency // what /health/ready looks at
 	Quotas         map[Kind]audit.Quota
@@ -130,67 +129,5 @@ type API struct {
 	once      sync.Once
 	meters    *meters
 	readiness readiness
-}
-
-// Route is one row of the route table.
-type Route struct {
-	Function string // the folder in functions/ that carries it
-	Method   string
-	Path     string // a net/http pattern's path
-	Access   Access // who may call it
-	Kind     Kind   // whose quota it counts against
-	Act      string // what AOC's own log calls it; "" is not noted
-	Changes  bool   // it changes state, whatever its method
-	handle   func(http.ResponseWriter, *http.Request) error
-	maxBody  int64 // of a request; 0: maxBody
-}
-
-// Paged reports whether pages call the route, and so may ask first by OPTIONS.
-func (r Route) Paged() bool {
-	return strings.HasPrefix(r.Path, "/api/") && !strings.HasPrefix(r.Path, "/api/webhooks/")
-}
-
-// Routes is the one list of what is served. Nothing else is.
-func (a *API) Routes() []Route {
-	return []Route{
-		{Function: "events", Method: "GET", Path: "/api/events", Act: "Search events", handle: a.events},
-		{Function: "events", Method: "GET", Path: "/api/events/{id}", Act: "Read raw record", handle: a.event},
-		{Function: "filter-options", Method: "GET", Path: "/api/filter-options", handle: a.filterOptions},
-		{Function: "fetch", Method: "GET", Path: "/api/fetch-audit-logs", Access: Admins, Kind: Fetches, Act: "Start backfill", Changes: true, handle: a.fetch},
-		{Function: "fetch", Method: "POST", Path: "/api/fetch-audit-logs", Access: Admins, Kind: Fetches, Act: "Start backfill", Changes: true, handle: a.fetch},
-		{Function: "jobs", Method: "GET", Path: "/api/jobs", handle: a.jobs},
-		{Function: "jobs", Method: "GET", Path: "/api/jobs/{id}", handle: a.job},
-		{Function: "job-start", Method: "POST", Path: "/api/jobs", Access: Admins, Kind: Writes, Act: "Start job", Changes: true, handle: a.startJob},
-		{Function: "coverage", Method: "GET", Path: "/api/coverage", handle: a.coverage},
-		{Function: "quarantine", Method: "GET", Path: "/api/quarantine", Access: Unrestricted, Act: "Read quarantine", handle: a.quarantine},
-		{Function: "quarantine-retry", Method: "POST", Path: "/api/quarantine/retry", Access: Admins, Kind: Writes, Act: "Retry quarantine", Changes: true, handle: a.retryQuarantine},
-		{Function: "preflight", Method: "GET", Path: "/api/preflight", Access: Admins, Kind: Writes, Act: "Run preflight", handle: a.preflight},
-		{Function: "webhook-o365", Method: "POST", Path: "/api/webhooks/o365", Access: Open, Kind: Unlimited, handle: a.webhook, maxBody: maxNotification},
-		{Function: "source-health", Method: "GET", Path: "/api/source-health", handle: a.sourceHealth},
-		{Function: "config", Method: "GET", Path: "/api/config/features", handle: a.features},
-		{Function: "config", Method: "GET", Path: "/api/config/auth", Access: Open, Kind: Unlimited, handle: a.signIn},
-		{Function: "version", Method: "GET", Path: "/api/version", Access: Open, Kind: Unlimited, handle: a.version},
-		{Function: "health", Method: "GET", Path: "/health", Access: Open, Kind: Unlimited, handle: a.health},
-		{Function: "health-ready", Method: "GET", Path: "/health/ready", Access: Open, Kind: Unlimited, handle: a.ready},
-		{Function: "metrics", Method: "GET", Path: "/metrics", Access: Open, Kind: Unlimited, handle: a.scrape},
-	}
-}
-
-// Handler serves the routes; anything else is a 404 in the API's own shape.
-func (a *API) Handler() http.Handler {
-	mux := http.NewServeMux()
-	paths := map[string][]string{}
-	for _, route := range a.Routes() {
-		mux.Handle(route.Method+" "+route.Path, a.serve(route))
-		if route.Paged() {
-			paths[route.Path] = append(paths[route.Path], route.Method)
-		}
-	}
-	for path, methods := range paths {
-		mux.Handle("OPTIONS "+path, a.preflightOf(methods))
-	}
-	mux.Handle("/", a.serve(Route{Access: Open, Kind: Unlimited, handle: func(http.ResponseWriter, *http.Request) error {
-		return audit.ErrNotFound
-	}}))
-	return mux
+	docs      docs
 }

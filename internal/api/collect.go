@@ -20,9 +20,9 @@ const (
 )
 
 type fetchAnswer struct {
-	Job     jobAnswer `json:"job"`
-	Clamped bool      `json:"clamped"` // more hours were asked for than are ever planned
-	Message string    `json:"message"`
+	Job     jobAnswer `json:"job" jsonschema:"What was started."`
+	Clamped bool      `json:"clamped" jsonschema:"More hours were asked for than one backfill reads."`
+	Message string    `json:"message" jsonschema:"What happens now, for people."`
 }
 
 // fetch plans a backfill. It answers at once; the job tells how it goes.
@@ -47,9 +47,13 @@ func (a *API) fetch(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusAccepted, answer)
 }
 
+type fetchRequest struct {
+	Hours *int `json:"hours,omitempty" jsonschema:"How far back, from 1; 24 unless said."`
+}
+
 // hours reads the span from the query or from a body {"hours":n}.
 func (a *API) hours(r *http.Request) (int, error) {
-	values, err := params(r, "hours")
+	values, err := params(r)
 	if err != nil {
 		return 0, err
 	}
@@ -57,9 +61,7 @@ func (a *API) hours(r *http.Request) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var body struct {
-		Hours *int `json:"hours"`
-	}
+	var body fetchRequest
 	if err := decodeBody(r, &body); err != nil {
 		return 0, err
 	}
@@ -123,33 +125,34 @@ func (a *API) job(w http.ResponseWriter, r *http.Request) error {
 }
 
 type jobsAnswer struct {
-	Jobs []jobAnswer `json:"jobs"`
+	Jobs []jobAnswer `json:"jobs" jsonschema:"Newest first."`
 }
 
 // jobAnswer is a job as its asker may see it: what it counted is about all
 // services together, so it is for callers from whom none is hidden.
 type jobAnswer struct {
 	audit.Job
-	After    string           `json:"after,omitempty"` // never shown: where it stands is an event's id
-	Progress progressAnswer   `json:"progress"`
-	Before   *audit.Counts    `json:"before"`
-	Queries  []audit.JobQuery `json:"queries,omitempty"`
+	After    string           `json:"-"` // where it stands is an event's id
+	Progress progressAnswer   `json:"progress" jsonschema:"How much of it is done."`
+	Before   *audit.Counts    `json:"before" jsonschema:"What its windows had counted when it was made; null for callers from whom some services are hidden."`
+	Queries  []audit.JobQuery `json:"queries,omitempty" jsonschema:"Of a Purview job; left out for callers from whom some services are hidden."`
 }
 
 type progressAnswer struct {
-	Windows     int  `json:"windows"`
-	Done        int  `json:"done"`
-	Failing     int  `json:"failing"`
-	Scanned     *int `json:"scanned"`
-	Changed     *int `json:"changed"`
-	Read        *int `json:"read"`
-	New         *int `json:"new"`
-	Known       *int `json:"known"`
-	Quarantined *int `json:"quarantined"`
+	Windows     int  `json:"windows" jsonschema:"Hours of feeds, in all."`
+	Done        int  `json:"done" jsonschema:"Of them read well since the job was made, or known to be lost."`
+	Failing     int  `json:"failing" jsonschema:"Tried since, failed, and to be tried again."`
+	Scanned     *int `json:"scanned" jsonschema:"Events looked at, for jobs over what is stored; null, as are those below, for callers from whom some services are hidden."`
+	Changed     *int `json:"changed" jsonschema:"Of them changed, or with dry_run that would be."`
+	Read        *int `json:"read" jsonschema:"Records read."`
+	New         *int `json:"new" jsonschema:"Of them stored."`
+	Known       *int `json:"known" jsonschema:"Of them stored before."`
+	Quarantined *int `json:"quarantined" jsonschema:"Of them set aside."`
 }
 
 func (a *API) shownJob(r *http.Request, job audit.Job) jobAnswer {
 	p := job.Progress
+	job.Spans = filled(job.Spans)
 	shown := jobAnswer{Job: job, Progress: progressAnswer{Windows: p.Windows, Done: p.Done, Failing: p.Failing}}
 	if !a.scope(r).Whole() {
 		shown.Job.Position, shown.Job.Notes = 0, nil
@@ -162,28 +165,39 @@ func (a *API) shownJob(r *http.Request, job audit.Job) jobAnswer {
 }
 
 type sourceHealth struct {
-	Source      audit.Source `json:"source"`
-	Enabled     bool         `json:"enabled"`
-	State       string       `json:"state"` // ok, late, failing, waiting, off
-	LastSuccess time.Time    `json:"last_success,omitzero"`
-	LagSeconds  int64        `json:"lag_seconds"` // now less the end of the newest window read; -1 where none was
-	Error       string       `json:"error"`       // the last failure that stands, in words
-	Advice      string       `json:"advice"`      // what to do about it
-	FailedAt    time.Time    `json:"failed_at,omitzero"`
-	Windows     windowSums   `json:"windows"`
-	Records     *int         `json:"records"` // new ones stored; null for callers from whom some services are hidden
+	Source      audit.Source `json:"source" jsonschema:"The feed."`
+	Enabled     bool         `json:"enabled" jsonschema:"It is switched on."`
+	State       feedState    `json:"state" jsonschema:"How it does."`
+	LastSuccess time.Time    `json:"last_success,omitzero" jsonschema:"When a window was last read well."`
+	LagSeconds  int64        `json:"lag_seconds" jsonschema:"Now less the end of the newest window read; -1 where none was."`
+	Error       string       `json:"error" jsonschema:"The last failure that stands, in words."`
+	Advice      string       `json:"advice" jsonschema:"What to do about it."`
+	FailedAt    time.Time    `json:"failed_at,omitzero" jsonschema:"When that was."`
+	Windows     windowSums   `json:"windows" jsonschema:"Its hours in the ledger."`
+	Records     *int         `json:"records" jsonschema:"New ones stored; null for callers from whom some services are hidden."`
 }
 
+// feedState is how a feed does.
+type feedState string
+
+const (
+	feedOK      feedState = "ok"
+	feedLate    feedState = "late"
+	feedFailing feedState = "failing"
+	feedWaiting feedState = "waiting" // nothing was read yet
+	feedOff     feedState = "off"     // it once was on
+)
+
 type healthAnswer struct {
-	Sources   []sourceHealth `json:"sources"`
-	CheckedAt time.Time      `json:"checked_at"`
+	Sources   []sourceHealth `json:"sources" jsonschema:"Those switched on, then those that once were."`
+	CheckedAt time.Time      `json:"checked_at" jsonschema:"When it was looked."`
 }
 
 type windowSums struct {
-	Total   int `json:"total"`
-	Waiting int `json:"waiting"`
-	Failing int `json:"failing"`
-	Lost    int `json:"lost"`
+	Total   int `json:"total" jsonschema:"Hours in the ledger."`
+	Waiting int `json:"waiting" jsonschema:"Of them never read well and not lost."`
+	Failing int `json:"failing" jsonschema:"Of them whose last reading failed."`
+	Lost    int `json:"lost" jsonschema:"Of them lost."`
 }
 
 // sourceHealth tells how each feed does, as the ledger says: those that are
@@ -234,15 +248,15 @@ func (a *API) healthOf(source audit.Source, s audit.FeedState, enabled, whole bo
 	}
 	switch {
 	case !enabled:
-		h.State = "off"
+		h.State = feedOff
 	case s.Failing > 0:
-		h.State = "failing"
+		h.State = feedFailing
 	case s.CaughtUpTo.IsZero():
-		h.State = "waiting"
+		h.State = feedWaiting
 	case lag > a.LateAfter || now.Sub(s.LastSuccess) > a.LateAfter:
-		h.State = "late"
+		h.State = feedLate
 	default:
-		h.State = "ok"
+		h.State = feedOK
 	}
 	return h
 }

@@ -16,44 +16,46 @@ const (
 	maxPage      = 500
 )
 
-// What an hour of a feed is said to be.
+// hourState is what an hour of a feed is said to be.
+type hourState string
+
 const (
-	hourComplete = "complete" // all that the feed listed for it, up to the last settle pass, is stored
-	hourPending  = "pending"  // planned, or something that was listed is still to be read
-	hourStored   = "stored"   // read whole, but too old to be listed for the last time
-	hourLost     = "lost"     // something cannot be had any more
-	hourUnknown  = "unknown"  // it was never planned, so nothing is said of it
+	hourComplete hourState = "complete" // all that the feed listed for it, up to the last settle pass, is stored
+	hourPending  hourState = "pending"  // planned, or something that was listed is still to be read
+	hourStored   hourState = "stored"   // read whole, but too old to be listed for the last time
+	hourLost     hourState = "lost"     // something cannot be had any more
+	hourUnknown  hourState = "unknown"  // it was never planned, so nothing is said of it
 )
 
 // hourCoverage is one cell of the heat map.
 type hourCoverage struct {
-	Start       time.Time `json:"start"`
-	State       string    `json:"state"`
-	Settled     bool      `json:"settled"` // listed for the last time
-	Records     *int      `json:"records"` // read, less what was set aside; null for callers from whom some services are hidden, as are the next two
-	Late        *int      `json:"late"`    // of them, known only after the first good listing
-	Quarantined *int      `json:"quarantined"`
-	LagP50      int64     `json:"lag_p50_seconds,omitempty"` // from event to store; the upper bound of the class; over 259200: longer than 72 h
-	LagP95      int64     `json:"lag_p95_seconds,omitempty"`
-	Reason      string    `json:"reason,omitempty"`
-	Deleted     time.Time `json:"deleted_at,omitzero"` // by retention, on purpose
+	Start       time.Time `json:"start" jsonschema:"A whole hour, UTC."`
+	State       hourState `json:"state" jsonschema:"What can be said of it."`
+	Settled     bool      `json:"settled" jsonschema:"It was listed for the last time."`
+	Records     *int      `json:"records" jsonschema:"Read, less what was set aside; null, as are the next two, for callers from whom some services are hidden."`
+	Late        *int      `json:"late" jsonschema:"Of them known only after the first good listing."`
+	Quarantined *int      `json:"quarantined" jsonschema:"Set aside."`
+	LagP50      int64     `json:"lag_p50_seconds,omitempty" jsonschema:"From event to store, the median; the upper bound of its class; over 259200: longer than 72 h."`
+	LagP95      int64     `json:"lag_p95_seconds,omitempty" jsonschema:"The same of the slowest in twenty."`
+	Reason      string    `json:"reason,omitempty" jsonschema:"Why it is lost, or what failed; a second line says what to do."`
+	Deleted     time.Time `json:"deleted_at,omitzero" jsonschema:"When retention deleted its events, on purpose."`
 }
 
 type feedCoverage struct {
-	Source audit.Source   `json:"source"`
-	States map[string]int `json:"states"` // hours by state
-	Hours  []hourCoverage `json:"hours"`
+	Source audit.Source      `json:"source" jsonschema:"The feed."`
+	States map[hourState]int `json:"states" jsonschema:"How many hours are in each state."`
+	Hours  []hourCoverage    `json:"hours" jsonschema:"Each hour of the span, in order."`
 }
 
 type coverageAnswer struct {
-	Start time.Time      `json:"start"`
-	End   time.Time      `json:"end"`
-	Feeds []feedCoverage `json:"feeds"`
+	Start time.Time      `json:"start" jsonschema:"The span's first hour."`
+	End   time.Time      `json:"end" jsonschema:"Where it ends, exclusive."`
+	Feeds []feedCoverage `json:"feeds" jsonschema:"Those asked for, or all that are switched on."`
 }
 
 // coverage tells of each feed and hour whether all of it is here.
 func (a *API) coverage(w http.ResponseWriter, r *http.Request) error {
-	values, err := params(r, "start", "end", "source")
+	values, err := params(r)
 	if err != nil {
 		return err
 	}
@@ -118,7 +120,7 @@ func (a *API) coveredSources(asked []string) ([]audit.Source, error) {
 }
 
 func coverageOf(source audit.Source, rows []audit.Window, start, end time.Time, whole bool) feedCoverage {
-	feed := feedCoverage{Source: source, States: map[string]int{}}
+	feed := feedCoverage{Source: source, States: map[hourState]int{}}
 	byStart := map[time.Time]*audit.Window{}
 	for i := range rows {
 		if rows[i].Source == source {
@@ -176,7 +178,7 @@ func lagSeconds(lags audit.Lags, percent int) int64 {
 
 // quarantine lists the records that were set aside, by id.
 func (a *API) quarantine(w http.ResponseWriter, r *http.Request) error {
-	values, err := params(r, "after", "limit")
+	values, err := params(r)
 	if err != nil {
 		return err
 	}
@@ -211,12 +213,12 @@ func (a *API) quarantine(w http.ResponseWriter, r *http.Request) error {
 }
 
 type quarantineAnswer struct {
-	Records []quarantined `json:"records"`
-	Next    string        `json:"next"` // "" on the last page
+	Records []quarantined `json:"records" jsonschema:"By id."`
+	Next    string        `json:"next" jsonschema:"What after takes for the next page; empty on the last one."`
 }
 
 type quarantined struct {
 	audit.Quarantined
-	Size     int  `json:"size"`      // of its bytes
-	BytesCut bool `json:"bytes_cut"` // they were not kept: they may hold secrets
+	Size     int  `json:"size" jsonschema:"Of its bytes."`
+	BytesCut bool `json:"bytes_cut" jsonschema:"They were not kept: they may hold secrets."`
 }

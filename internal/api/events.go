@@ -13,9 +13,9 @@ import (
 func (a *API) scope(r *http.Request) audit.Scope { return audit.PrincipalOf(r.Context()).Scope }
 
 type eventsAnswer struct {
-	Events     []audit.Event `json:"events"`
-	NextCursor string        `json:"next_cursor"` // "" on the last page
-	PageSize   int           `json:"page_size"`
+	Events     []audit.Event `json:"events" jsonschema:"Newest first; of one time, by id."`
+	NextCursor string        `json:"next_cursor" jsonschema:"What cursor takes for the next page; empty on the last one."`
+	PageSize   int           `json:"page_size" jsonschema:"How many events were asked for, after clamping."`
 }
 
 func (a *API) events(w http.ResponseWriter, r *http.Request) error {
@@ -30,9 +30,9 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer := eventsAnswer{Events: page.Events, PageSize: q.Limit}
-	if answer.Events == nil {
-		answer.Events = []audit.Event{}
+	answer := eventsAnswer{Events: make([]audit.Event, len(page.Events)), PageSize: q.Limit}
+	for i, event := range page.Events {
+		answer.Events[i] = shownEvent(event)
 	}
 	if page.Next != nil {
 		answer.NextCursor = q.Cursor(*page.Next)
@@ -41,10 +41,30 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 }
 
 type rawAnswer struct {
-	JSON   json.RawMessage `json:"json"`   // the record, null where the bytes are no JSON
-	Text   string          `json:"text"`   // the bytes; where they are not UTF-8, as near as text comes
-	SHA256 string          `json:"sha256"` // of the bytes as stored
-	Size   int             `json:"size"`   // in bytes
+	JSON   json.RawMessage `json:"json" jsonschema:"The record as its feed sent it; null where the bytes are no JSON."`
+	Text   string          `json:"text" jsonschema:"The bytes; where they are not UTF-8, as near as text comes."`
+	SHA256 string          `json:"sha256" jsonschema:"Of the bytes as stored, in hex."`
+	Size   int             `json:"size" jsonschema:"Of the bytes as stored."`
+}
+
+type eventAnswer struct {
+	Event audit.Event `json:"event" jsonschema:"What AOC makes of the record."`
+	Raw   rawAnswer   `json:"raw" jsonschema:"The record itself."`
+}
+
+// shownEvent has empty lists where the event has none, so that no client has to
+// ask whether there is a list.
+func shownEvent(e audit.Event) audit.Event {
+	e.Targets, e.Changes = filled(e.Targets), filled(e.Changes)
+	return e
+}
+
+// filled is the list, empty where it is nil: JSON would say null.
+func filled[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
 
 func (a *API) event(w http.ResponseWriter, r *http.Request) error {
@@ -67,7 +87,7 @@ func (a *API) event(w http.ResponseWriter, r *http.Request) error {
 	if json.Valid(raw.Bytes) {
 		answer.JSON = raw.Bytes
 	}
-	return writeJSON(w, http.StatusOK, map[string]any{"event": event, "raw": answer})
+	return writeJSON(w, http.StatusOK, eventAnswer{Event: shownEvent(event), Raw: answer})
 }
 
 // filterOptions lists the values that filters can take, as far as the caller
@@ -80,22 +100,31 @@ func (a *API) filterOptions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	options := map[audit.Field][]string{
-		audit.FieldService: {}, audit.FieldOperation: {}, audit.FieldResult: {}, audit.FieldCategory: {}, audit.FieldSource: {},
-	}
+	return writeJSON(w, http.StatusOK, optionsAnswer{
+		Service:   optionsOf(facets, func(f audit.Facet) string { return f.Service }),
+		Operation: optionsOf(facets, func(f audit.Facet) string { return f.Operation }),
+		Result:    optionsOf(facets, func(f audit.Facet) audit.Result { return f.Result }),
+		Category:  optionsOf(facets, func(f audit.Facet) string { return f.Category }),
+		Source:    optionsOf(facets, func(f audit.Facet) audit.Source { return f.Source }),
+	})
+}
+
+// optionsAnswer is the values that filters can take, each list sorted.
+type optionsAnswer struct {
+	Service   []string       `json:"service" jsonschema:"Services."`
+	Operation []string       `json:"operation" jsonschema:"Operations."`
+	Result    []audit.Result `json:"result" jsonschema:"Results."`
+	Category  []string       `json:"category" jsonschema:"Categories."`
+	Source    []audit.Source `json:"source" jsonschema:"Feeds."`
+}
+
+func optionsOf[T ~string](facets []audit.Facet, of func(audit.Facet) T) []T {
+	values := []T{}
 	for _, f := range facets {
-		for field, value := range map[audit.Field]string{
-			audit.FieldService: f.Service, audit.FieldOperation: f.Operation, audit.FieldResult: string(f.Result),
-			audit.FieldCategory: f.Category, audit.FieldSource: string(f.Source),
-		} {
-			if value != "" {
-				options[field] = append(options[field], value)
-			}
+		if v := of(f); v != "" {
+			values = append(values, v)
 		}
 	}
-	for field, values := range options {
-		slices.Sort(values)
-		options[field] = slices.Compact(values)
-	}
-	return writeJSON(w, http.StatusOK, options)
+	slices.Sort(values)
+	return slices.Compact(values)
 }

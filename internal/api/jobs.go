@@ -31,17 +31,19 @@ func (a *API) keep(options *audit.JobOptions) error {
 	return nil
 }
 
+type jobRequest struct {
+	Kind   string    `json:"kind" jsonschema:"renormalize, dedupe, retention or quarantine.retry."`
+	Since  time.Time `json:"since,omitzero" jsonschema:"Only events at or after it; of retention, delete what is older."`
+	Limit  int       `json:"limit,omitzero" jsonschema:"Events at most; 0 is no limit."`
+	DryRun bool      `json:"dry_run,omitzero" jsonschema:"Count what would change, and change nothing."`
+}
+
 // startJob starts a job over what is stored: renormalize, dedupe, retention.
 func (a *API) startJob(w http.ResponseWriter, r *http.Request) error {
 	if _, err := params(r); err != nil {
 		return err
 	}
-	var body struct {
-		Kind   string    `json:"kind"`
-		Since  time.Time `json:"since"`
-		Limit  int       `json:"limit"`
-		DryRun bool      `json:"dry_run"`
-	}
+	var body jobRequest
 	if err := decodeBody(r, &body); err != nil {
 		return err
 	}
@@ -60,18 +62,21 @@ func (a *API) startJob(w http.ResponseWriter, r *http.Request) error {
 	return a.start(w, r, body.Kind, options)
 }
 
+// retryRequest says nothing: all of the quarantine is run again.
+type retryRequest struct{}
+
 func (a *API) retryQuarantine(w http.ResponseWriter, r *http.Request) error {
 	if _, err := params(r); err != nil {
 		return err
 	}
-	if err := decodeBody(r, &struct{}{}); err != nil {
+	if err := decodeBody(r, &retryRequest{}); err != nil {
 		return err
 	}
 	return a.start(w, r, retryKind, audit.JobOptions{})
 }
 
 type startedAnswer struct {
-	Job jobAnswer `json:"job"`
+	Job jobAnswer `json:"job" jsonschema:"What was started."`
 }
 
 func (a *API) start(w http.ResponseWriter, r *http.Request, kind string, options audit.JobOptions) error {
@@ -104,10 +109,10 @@ func (a *API) preflight(w http.ResponseWriter, r *http.Request) error {
 	for _, c := range checks {
 		ok = ok && c.State != audit.CheckFailed
 	}
-	return writeJSON(w, http.StatusOK, preflightAnswer{ok, checks})
+	return writeJSON(w, http.StatusOK, preflightAnswer{ok, filled(checks)})
 }
 
 type preflightAnswer struct {
-	OK     bool          `json:"ok"`
-	Checks []audit.Check `json:"checks"`
+	OK     bool          `json:"ok" jsonschema:"No check failed: collection can begin."`
+	Checks []audit.Check `json:"checks" jsonschema:"What was looked at, in order."`
 }

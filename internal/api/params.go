@@ -12,9 +12,10 @@ import (
 	"aoc/internal/audit"
 )
 
-// params reads the query parameters of a request and refuses those that the
-// route does not know: a mistyped filter must not answer as if there were none.
-func params(r *http.Request, known ...string) (url.Values, error) {
+// params reads the query parameters of a request and refuses those that its
+// route does not list: a mistyped filter must not answer as if there were none.
+func params(r *http.Request) (url.Values, error) {
+	known := visitOf(r.Context()).route.query()
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, audit.Invalid("query", "expected name=value pairs, percent-encoded")
@@ -74,18 +75,9 @@ func clipped(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-// queryParams is what a search of events takes, filters first.
-func queryParams() []string {
-	names := make([]string, 0, 11)
-	for _, f := range audit.Fields() {
-		names = append(names, string(f))
-	}
-	return append(names, "start", "end", "search", "page_size", "cursor")
-}
-
 // parseQuery reads a search of events. A page_size over the bound is clamped.
 func parseQuery(r *http.Request, scope audit.Scope) (audit.Query, error) {
-	values, err := params(r, queryParams()...)
+	values, err := params(r)
 	if err != nil {
 		return audit.Query{}, err
 	}

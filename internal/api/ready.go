@@ -20,8 +20,8 @@ type Dependency struct {
 }
 
 type readyAnswer struct {
-	Status       string            `json:"status"` // ready, not ready
-	Dependencies map[string]string `json:"dependencies"`
+	Status       string            `json:"status" jsonschema:"ready or not ready."`
+	Dependencies map[string]string `json:"dependencies" jsonschema:"By name, in a word, such as ok, unused, late or unreachable."`
 }
 
 // readiness remembers the last look.

@@ -27,7 +27,7 @@ const (
 var statuses = []struct {
 	err    error
 	status int
-	code   string
+	code   errorCode
 }{
 	{errUnlogged, http.StatusServiceUnavailable, "audit_unavailable"},
 	{audit.ErrNotFound, http.StatusNotFound, "not_found"},
@@ -202,14 +202,23 @@ func message(status int, err error) string {
 	return "internal error"
 }
 
-func writeError(w http.ResponseWriter, status int, code, message, id string) {
-	type body struct {
-		Code      string `json:"code"`
-		Message   string `json:"message"`
-		RequestID string `json:"request_id"`
-	}
+// errorCode is what programs go by.
+type errorCode string
+
+// errorAnswer is the shape of every error.
+type errorAnswer struct {
+	Error fault `json:"error" jsonschema:"What went wrong."`
+}
+
+type fault struct {
+	Code      errorCode `json:"code" jsonschema:"What programs go by."`
+	Message   string    `json:"message" jsonschema:"For people; of bad input it begins with the parameter's or the field's name."`
+	RequestID string    `json:"request_id" jsonschema:"By which the log has it, as X-Request-Id says too."`
+}
+
+func writeError(w http.ResponseWriter, status int, code errorCode, message, id string) {
 	// The answer's own writer failed when this does: there is nobody to tell.
-	_ = writeJSON(w, status, map[string]body{"error": {code, message, id}})
+	_ = writeJSON(w, status, errorAnswer{fault{code, message, id}})
 }
 
 // writeJSON answers with v. Nothing is written when v cannot be marshalled.

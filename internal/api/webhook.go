@@ -28,12 +28,25 @@ var contentSources = map[string]audit.Source{
 
 // notified is one content blob as a notification names it.
 type notified struct {
-	TenantID    string    `json:"tenantId"`
-	ContentType string    `json:"contentType"`
-	ContentID   string    `json:"contentId"`
-	ContentURI  string    `json:"contentUri"`
-	Created     time.Time `json:"contentCreated"`
-	Expires     time.Time `json:"contentExpiration"`
+	TenantID    string    `json:"tenantId" jsonschema:"Ours, or the whole notification is refused."`
+	ContentType string    `json:"contentType" jsonschema:"Such as Audit.Exchange; one that is not collected is passed over."`
+	ContentID   string    `json:"contentId" jsonschema:"The blob."`
+	ContentURI  string    `json:"contentUri" jsonschema:"Where it lies."`
+	Created     time.Time `json:"contentCreated" jsonschema:"When it came to be."`
+	Expires     time.Time `json:"contentExpiration" jsonschema:"Until when it can be read."`
+}
+
+// validated is the body by which the Management API tries an address.
+type validated struct {
+	Code string `json:"validationCode" jsonschema:"As in the header."`
+}
+
+type validAnswer struct {
+	Status string `json:"status" jsonschema:"ok."`
+}
+
+type pushedAnswer struct {
+	Blobs int `json:"blobs" jsonschema:"Of feeds that are switched on; they are in the ledger now."`
 }
 
 // webhook takes the Management API's notifications. It answers 200, the one
@@ -56,7 +69,7 @@ func (a *API) webhook(w http.ResponseWriter, r *http.Request) error {
 		return errForbidden
 	}
 	if code := r.Header.Get("Webhook-ValidationCode"); code != "" {
-		return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+		return writeJSON(w, http.StatusOK, validAnswer{"ok"})
 	}
 	var list []notified
 	if err := json.NewDecoder(r.Body).Decode(&list); err != nil {
@@ -76,7 +89,7 @@ func (a *API) webhook(w http.ResponseWriter, r *http.Request) error {
 	if err := a.Push.Push(r.Context(), blobs); err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string]int{"blobs": len(blobs)})
+	return writeJSON(w, http.StatusOK, pushedAnswer{len(blobs)})
 }
 
 // blobsOf takes the blobs of feeds that are switched on. One of another tenant

@@ -1,15 +1,19 @@
 // Package limit keeps our own calls to the APIs of others within their bounds:
 // in one process by itself, in several through Redis. It adapts when an API
-// refuses nevertheless. It knows what a bound is, not whose it is, and must not
-// know what the calls are for.
+// refuses nevertheless. Through Redis it also counts the requests that others
+// make of us. It knows what a bound is, not whose it is, and must not know what
+// the calls are for.
 package limit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
+
+	"aoc/internal/audit"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -30,7 +34,6 @@ type Limiter interface {
 
 // Stats is what a Limiter of this process did since it was made.
 type Stats struct {
-	Name      string        // as given to Limits.Limiter; "" of one made otherwise
 	Calls     int64         // that were let begin
 	Waited    time.Duration // of all callers together, also those that gave up
 	Throttles int64         // calls to Throttled
@@ -47,8 +50,9 @@ type Config struct {
 
 // Limits makes limiters. It is safe for concurrent use.
 type Limits struct {
-	scope string
-	line  *line // nil: nothing is shared
+	scope  string
+	line   *line   // nil: nothing is shared
+	quotas *Quotas // nil with it
 
 	mu   sync.Mutex
 	made []named
@@ -75,6 +79,7 @@ func Open(cfg Config) (*Limits, error) {
 		return nil, fmt.Errorf("open the shared limits: %w", err)
 	}
 	limits.line = newLine(redis.NewClient(options), log)
+	limits.quotas = newQuotas(cfg.Scope, options, log)
 	return limits, nil
 }
 
@@ -93,13 +98,13 @@ func (l *Limits) Limiter(api string, n int, length time.Duration) Limiter {
 }
 
 // Stats returns those of all limiters, in the order in which they were made.
-func (l *Limits) Stats() []Stats {
+func (l *Limits) Stats() []audit.LimiterStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := make([]Stats, len(l.made))
+	all := make([]audit.LimiterStats, len(l.made))
 	for i, m := range l.made {
-		all[i] = m.limiter.Stats()
-		all[i].Name = m.name
+		s := m.limiter.Stats()
+		all[i] = audit.LimiterStats{Name: m.name, Calls: s.Calls, Waited: s.Waited, Throttles: s.Throttles, Share: s.Share, Alone: s.Alone}
 	}
 	return all
 }
@@ -113,12 +118,13 @@ func (l *Limits) Redis() redis.UniversalClient {
 	return l.line.client
 }
 
-// Close ends the connections to Redis. The limiters go on by themselves.
+// Close ends the connections to Redis. The limiters go on by themselves, and
+// Quotas lets nobody through.
 func (l *Limits) Close() error {
 	if l.line == nil {
 		return nil
 	}
-	if err := l.line.client.Close(); err != nil {
+	if err := errors.Join(l.line.client.Close(), l.quotas.gate.close()); err != nil {
 		return fmt.Errorf("close the shared limits: %w", err)
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"aoc/internal/audit"
 )
 
 func TestCheckURL(t *testing.T) {
@@ -46,7 +48,7 @@ func TestLimitsWithoutRedis(t *testing.T) {
 		}
 		intune.Throttled(time.Second)
 		intune.Throttled(time.Second)
-		require.Equal(t, []Stats{
+		require.Equal(t, []audit.LimiterStats{
 			{Name: "reports", Calls: 6, Waited: 10500 * time.Millisecond, Share: 1, Alone: true},
 			{Name: "intune", Throttles: 2, Share: 1, Alone: true},
 		}, l.Stats())
@@ -61,7 +63,7 @@ func TestOpenDialsNobody(t *testing.T) {
 		require.NoError(t, err)
 		require.NotNil(t, l.Redis())
 		require.Len(t, []Limiter{l.Limiter("reports", 5, time.Second)}, 1)
-		require.Equal(t, []Stats{{Name: "reports", Share: 1}}, l.Stats())
+		require.Equal(t, []audit.LimiterStats{{Name: "reports", Share: 1}}, l.Stats())
 		require.NoError(t, l.Close())
 	})
 }

@@ -126,7 +126,7 @@ func (l *line) note(ctx context.Context, err error) {
 	}
 	l.down = err != nil
 	if l.down {
-		l.log.WarnContext(ctx, "redis is out of reach: this instance keeps to half of each rate limit by itself", "error", err)
+		l.log.WarnContext(ctx, "redis is out of reach: this instance keeps to half of each rate limit by itself", "error", failure(err))
 	} else {
 		l.log.InfoContext(ctx, "redis is back: rate limits are shared again")
 	}

@@ -42,7 +42,7 @@ func (r *simRedis) limits(t *testing.T, log *slog.Logger) *Limits {
 		}
 		return r.Dial()
 	}
-	l := &Limits{scope: "tenant:app", line: newLine(redis.NewClient(options), log)}
+	l := &Limits{scope: "tenant:app", line: newLine(redis.NewClient(options), log), quotas: newQuotas("tenant:app", options, log)}
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	return l
 }
@@ -240,7 +240,8 @@ func TestSilentRedis(t *testing.T) {
 			ours, _ := net.Pipe()
 			return ours, nil
 		}
-		l := &Limits{line: newLine(redis.NewClient(options), slog.New(slog.DiscardHandler))}
+		log := slog.New(slog.DiscardHandler)
+		l := &Limits{line: newLine(redis.NewClient(options), log), quotas: newQuotas("", options, log)}
 		defer func() { require.NoError(t, l.Close()) }()
 		limiter, start := l.Limiter("reports", 2000, time.Minute), time.Now()
 		begin(t, 1, limiter)

@@ -12,31 +12,35 @@ func hidesSecret(s string, setting bool, nesting int) bool {
 	if len(s) < 3 || !mayBeSecret(s) && !mayReveal(s) && !strings.Contains(s, `\u`) {
 		return false
 	}
-	switch s[0] {
-	case '"', '{', '[':
-		if nesting >= maxNesting {
-			return namesSecret(s, setting)
+	begins := s[0] == '"' || s[0] == '{' || s[0] == '['
+	if begins && nesting < maxNesting {
+		if v, ok := parseText(s); ok {
+			inner := &cutter{setting: setting, nesting: nesting + 1}
+			inner.value(v, context{})
+			return len(inner.cuts) > 0
 		}
-		v, ok := parseText(s)
-		if !ok {
-			return namesSecret(s, setting)
-		}
-		inner := &cutter{setting: setting, nesting: nesting + 1}
-		inner.value(v, context{})
-		return len(inner.cuts) > 0
 	}
-	return strings.Contains(s, "<") && tagsSecret(s, setting)
+	return strings.Contains(s, "<") && tagsSecret(s, setting) || (begins || strings.Contains(s, "{")) && namesSecret(s, setting)
 }
 
 // namesSecret is for JSON that is broken off or nested beyond reason: it looks
 // for quoted words that are the names of secrets.
 func namesSecret(s string, setting bool) bool {
 	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return r == '"' || r == '\\' || r == '\'' }) {
-		if isNameLike(word) && (isSecretName(word, setting) || isRevealing(word) || isDetections(word)) {
+		if isNameLike(word) && (isSecretName(word, setting) || isRevealing(word) || isDetections(word) || tellsOfSecret(word)) {
 			return true
 		}
 	}
 	return false
+}
+
+// tellsOfSecret reports whether a word says of another that it is a secret.
+func tellsOfSecret(word string) bool {
+	switch roles[lower(word)] {
+	case flagRole, omaRole, keyIDRole:
+		return true
+	}
+	return isSecretKind(lower(word))
 }
 
 // isNameLike reports whether a quoted word can be a name: Entra describes an
@@ -99,27 +103,24 @@ func holdsCommand[T string | []byte](name T) bool {
 	return false
 }
 
-// commandLine cuts the values of secret parameters out of a command line:
+// commandSecrets finds the values of secret parameters in a command line:
 // `-Identity bob -Password "hunter2"`, and of assignments: `Password=hunter2`.
 // It works on the text as escaped, so that everything else stays as it came.
 // Where a value's end is in doubt, the rest of the line goes with it.
-func (c *cutter) commandLine(n node, raw []byte) {
-	line, base := string(raw), n.start+1
+func commandSecrets(line string) (found []span) {
 	for i := 0; i < len(line); {
 		name, after, ok := secretParameter(line, i)
 		if !ok {
 			i++
 			continue
 		}
-		from, to := commandValue(line, after, line[i] == '-')
-		if v := line[from:to]; !isHarmlessText(strings.ReplaceAll(v, `\"`, `"`)) {
-			c.note()
-			if v != marker {
-				c.cuts = append(c.cuts, cut{start: base + int32(from), end: base + int32(to)})
-			}
+		from, to := commandValue(line, after, line[i] == '-' || name == "ConvertTo-SecureString")
+		if v := line[from:to]; v != marker && !isHarmlessText(strings.ReplaceAll(v, `\"`, `"`)) {
+			found = append(found, span{from, to})
 		}
 		i = max(to, i+len(name), i+1)
 	}
+	return found
 }
 
 // secretParameter reports whether a secret's parameter or assignment begins at
@@ -138,6 +139,10 @@ func secretParameter(line string, i int) (name string, after int, ok bool) {
 		end++
 	}
 	name = line[start:end]
+	if securing := "ConvertTo-SecureString"; strings.EqualFold(name, "ConvertTo") && hasFold([]byte(line[start:min(len(line), start+len(securing))]), securing) {
+		after = skipBlank(line, start+len(securing))
+		return securing, after, after < len(line)
+	}
 	if name == "" || !isSecretName(name, false) {
 		return "", 0, false
 	}

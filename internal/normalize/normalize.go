@@ -106,6 +106,9 @@ func readRedacted(t *tape, rec audit.Record) (raw []byte, redactions []string, e
 // hasSettings reports whether the record's changed properties are settings of
 // Intune, which hold keys and certificates as their content.
 func hasSettings(source audit.Source, v value) bool {
+	if source.Family() == audit.PurviewQuery.Family() {
+		return strings.Contains(lower(v.str("Workload")), "intune")
+	}
 	return source == audit.IntuneAudit || v.get("properties").get("AuditEventId").kind() != absent
 }
 
@@ -121,6 +124,9 @@ func (r *reading) read() error {
 	source := r.event.Source
 	if source.Family() == audit.PurviewQuery.Family() {
 		return r.management()
+	}
+	if source == audit.AOC {
+		return r.own()
 	}
 	if r.isEnvelope() {
 		return r.monitor()
@@ -236,7 +242,7 @@ func (r *reading) texts() []*string {
 // Quarantine sets a record aside that Normalize refused with reason. Its
 // secrets are cut out like an event's; where that cannot be done because the
 // bytes are no JSON, they are kept only of feeds that hold no secrets, and only
-// if none of their words is a secret's name.
+// if none of their words is a secret's name and none has a secret's form.
 func Quarantine(rec audit.Record, reason error, at time.Time) audit.Quarantined {
 	q := audit.Quarantined{
 		TenantID: strings.ToLower(strings.TrimSpace(rec.TenantID)),
@@ -261,10 +267,16 @@ func keepable(rec audit.Record) []byte {
 		raw, _ := redact(t, hasSettings(rec.Source, t.root()))
 		return bytes.Clone(raw)
 	}
-	if len(rec.Raw) > maxRecordSize || mayHoldSecrets(rec.Source) || namesSecret(string(rec.Raw), true) {
+	if len(rec.Raw) > maxRecordSize || mayHoldSecrets(rec.Source) || brokenHolds(rec.Raw) {
 		return nil
 	}
 	return bytes.Clone(rec.Raw)
+}
+
+// brokenHolds reports whether bytes that are no JSON may hold a secret.
+func brokenHolds(raw []byte) bool {
+	s := string(raw)
+	return namesSecret(s, true) || len(secretShapes(raw, allMarks)) > 0 || len(commandSecrets(s)) > 0 || tagsSecret(s, true)
 }
 
 // mayHoldSecrets lists the feeds whose records are known to hold secrets: DLP's

@@ -2,6 +2,7 @@ package normalize
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -81,14 +82,17 @@ func (c *cutter) value(v value, in context) {
 }
 
 func (c *cutter) object(v value, in context) {
-	secretPair := c.isSecretPair(v)
+	p := c.pairOf(v)
 	for k, val := range v.members() {
 		c.path = append(c.path, step{key: k})
-		inner := context{parameters: in.parameters}
+		isValue := p.marked() && roleOf(v.t, k.i) == valueRole
+		inner := context{parameters: in.parameters || p.command && isValue}
 		name := k.node()
 		raw := v.t.src[name.start+1 : name.end-1]
 		switch {
-		case in.detections && val.kind() >= text, secretPair && roleOf(v.t, k.i) == valueRole:
+		case in.detections && val.kind() >= text, p.reveals && isValue:
+			c.cut(v.t, val)
+		case p.secret && isValue, p.keyed && isKeyName(raw):
 			c.cutWhole(v.t, val)
 		case name.escaped || mayBeSecret(raw) || mayReveal(raw) || holdsCommand(raw):
 			c.member(k.String(), v.t, val, inner)
@@ -102,12 +106,12 @@ func (c *cutter) object(v value, in context) {
 // member handles a member whose name needs a closer look.
 func (c *cutter) member(name string, t *tape, val value, in context) {
 	switch {
-	case isRevealing(name), isSecretName(name, false):
+	case isSecretName(name, false):
 		c.cutWhole(t, val)
 	case isDetections(name) && val.kind() == object:
 		c.value(val, context{detections: true})
-	case isDetections(name):
-		c.cutWhole(t, val)
+	case isRevealing(name), isDetections(name):
+		c.cut(t, val)
 	default:
 		in.parameters = in.parameters || holdsCommand(name)
 		c.value(val, in)
@@ -136,74 +140,8 @@ func isSwitch(arg string) bool {
 	return dashed && isSecretName(strings.TrimRight(name, ":"), false)
 }
 
-// isSecretPair reports whether v is a name and its values, and the name is a
-// secret's: the form of Parameters, ModifiedProperties and the like.
-func (c *cutter) isSecretPair(v value) bool {
-	var name value
-	values, flagged := false, false
-	for k, end := v.i+1, v.node().next; k < end; k = v.t.nodes[k+1].next {
-		val := value{v.t, k + 1}
-		switch roleOf(v.t, k) {
-		case valueRole:
-			values = true
-		case nameRole:
-			if val.kind() == text {
-				name = val
-			}
-		case flagRole:
-			flagged = flagged || strings.EqualFold(val.String(), "true")
-		}
-	}
-	if !values {
-		return false
-	}
-	return flagged || name.t != nil && c.isSecretText(name.node(), v.t.src)
-}
-
-// isSecretText reports whether the text is the name of a secret.
-func (c *cutter) isSecretText(n node, src []byte) bool {
-	raw := src[n.start+1 : n.end-1]
-	if !n.escaped && !mayBeSecret(raw) && !mayReveal(raw) {
-		return false
-	}
-	name := content(raw, n.escaped)
-	return isSecretName(name, c.setting) || isRevealing(name)
-}
-
-// role is what a member's name says of it in a pair of name and values.
-type role uint8
-
-const (
-	noRole role = iota
-	nameRole
-	valueRole
-	flagRole
-)
-
-var roles = map[string]role{
-	"name": nameRole, "key": nameRole, "displayname": nameRole, "propertyname": nameRole,
-	"value": valueRole, "values": valueRole, "newvalue": valueRole, "oldvalue": valueRole, "new": valueRole, "old": valueRole,
-	"issecret": flagRole, "isencrypted": flagRole,
-}
-
-// roleOf looks the name of node k up, whatever its case.
-func roleOf(t *tape, k int32) role {
-	n := t.nodes[k]
-	raw := t.src[n.start+1 : n.end-1]
-	if n.escaped {
-		return roles[lower(content(raw, true))]
-	}
-	if len(raw) < 3 || len(raw) > 12 {
-		return noRole
-	}
-	var folded [12]byte
-	for i, c := range raw {
-		folded[i] = c | 0x20
-	}
-	return roles[string(folded[:len(raw)])]
-}
-
-// text looks into a text: for JSON, XML or a command line that holds a secret.
+// text looks into a text: for JSON, XML or a command line that holds a secret,
+// and for what is a secret by its form.
 func (c *cutter) text(v value, in context) {
 	n := v.node()
 	raw := v.t.src[n.start+1 : n.end-1]
@@ -211,20 +149,50 @@ func (c *cutter) text(v value, in context) {
 		c.note() // cut out before
 		return
 	}
-	if !in.parameters && !mayHide(raw) {
+	unicode := n.escaped && bytes.Contains(raw, []byte(`\u`))
+	if c.hides(n, raw, unicode, in) {
+		c.cut(v.t, v)
 		return
 	}
-	if !mayBeSecret(raw) && !mayReveal(raw) && !(n.escaped && bytes.Contains(raw, []byte(`\u`))) {
-		return
+	found := secretShapes(raw, n.marks)
+	if unicode {
+		found = c.decoded(raw, found)
+	} else if c.nesting > 0 {
+		found = nil // the text around finds it, and cuts there
 	}
-	s := content(raw, n.escaped)
-	if hidesSecret(s, c.setting, c.nesting) {
-		c.cutWhole(v.t, v)
-		return
+	if in.parameters && (mayBeSecret(raw) || unicode) {
+		found = apart(append(found, commandSecrets(string(raw))...))
 	}
-	if in.parameters && (mayBeSecret(s) || strings.Contains(s, marker)) {
-		c.commandLine(n, raw)
+	if len(found) > 0 || n.marks&markBracket != 0 && bytes.Contains(raw, []byte(marker)) {
+		c.note()
 	}
+	for _, s := range found {
+		c.cuts = append(c.cuts, cut{start: n.start + 1 + int32(s.from), end: n.start + 1 + int32(s.to)})
+	}
+}
+
+// hides reports whether a text holds a secret of which only the name tells, in
+// JSON or XML of its own.
+func (c *cutter) hides(n node, raw []byte, unicode bool, in context) bool {
+	if !in.parameters && !unicode && !mayHide(raw) && n.marks&markBrace == 0 || !unicode && !mayBeSecret(raw) && !mayReveal(raw) {
+		return false
+	}
+	return hidesSecret(content(raw, n.escaped), c.setting, c.nesting)
+}
+
+// decoded adds what is found only when the escapes \u of a text are read. In a
+// text in a text that is all that counts.
+func (c *cutter) decoded(raw []byte, found []span) []span {
+	plain, from := unescapeAt(raw)
+	var more []span
+	for _, s := range secretShapes(plain, allMarks) {
+		more = append(more, span{from[s.from], from[s.to]})
+	}
+	all := apart(append(slices.Clone(found), more...))
+	if c.nesting > 0 && slices.Equal(all, found) {
+		return nil
+	}
+	return all
 }
 
 // mayHide is a quick look: only a text that begins like JSON, white space aside,
@@ -240,9 +208,17 @@ func mayHide(raw []byte) bool {
 	return bytes.IndexByte(raw, '<') >= 0
 }
 
-// cutWhole notes that a value is to be replaced, if there is anything to hide.
+// cutWhole notes that a secret's value is to be replaced, if there is anything
+// to hide.
 func (c *cutter) cutWhole(t *tape, v value) {
-	if isHarmless(v) {
+	if !isHarmless(v) {
+		c.cut(t, v)
+	}
+}
+
+// cut notes that a value is to be replaced, if it has one.
+func (c *cutter) cut(t *tape, v value) {
+	if v.isEmpty() || v.kind() == boolean {
 		return
 	}
 	c.note()
@@ -279,7 +255,7 @@ func onlyDescribes(v value) bool {
 	}
 	for k, val := range v.members() {
 		words := nameWords(k.String())
-		about := len(words) > 0 && aboutWords[words[len(words)-1]]
+		about := len(words) > 0 && aboutWords[words[len(words)-1]] && (len(words) > 1 || !bareWords[words[0]])
 		if !about && !val.isEmpty() && val.kind() != boolean && (val.kind() < array || !onlyDescribes(val)) {
 			return false
 		}
@@ -290,7 +266,8 @@ func onlyDescribes(v value) bool {
 func isHarmlessText(s string) bool {
 	switch strings.ToLower(strings.Trim(s, `"'`)) {
 	case "", "true", "false", "$true", "$false", "null", "$null", "[]", "{}", `[""]`, "[true]", "[false]",
-		"<null>", "system.security.securestring", "securestring":
+		"<null>", "system.security.securestring", "securestring", "system.management.automation.pscredential",
+		"system.net.networkcredential":
 		return true
 	}
 	return strings.Trim(s, "*") == ""

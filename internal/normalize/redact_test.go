@@ -106,7 +106,7 @@ func TestSecretNames(t *testing.T) {
 		"detectionScriptContent": {false, true},
 		"OmaSettings[0].Secret":  {true, true},
 		"PSK":                    {true, true},
-		"DeviceLockPIN":          {false, true},
+		"DeviceLockPIN":          {true, true},
 		"rootCertificate":        {false, true},
 		"Key":                    {false, true},
 		"KeyDescription":         {false, false},

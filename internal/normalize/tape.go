@@ -28,6 +28,7 @@ const (
 type node struct {
 	kind       kind
 	escaped    bool  // a text that holds a backslash
+	marks      mark  // what a text holds
 	start, end int32 // in the source, quotes and brackets included
 	next       int32 // the node after this one and all that it holds
 }
@@ -160,24 +161,25 @@ func (t *tape) digits(i int) int {
 }
 
 func (t *tape) text(start int) (int, error) {
-	src, escaped := t.src, false
+	src, marks := t.src, mark(0)
 	for i := start + 1; i < len(src); i++ {
-		c := src[i]
-		if c >= ' ' && c != '"' && c != '\\' {
+		m := byteMarks[src[i]]
+		if m == 0 {
 			continue
 		}
-		switch c {
-		case '"':
+		switch marks |= m; m {
+		case quoteByte:
 			t.leaf(text, start, i+1)
-			t.nodes[len(t.nodes)-1].escaped = escaped
+			n := &t.nodes[len(t.nodes)-1]
+			n.escaped, n.marks = marks&escapeByte != 0, marks&allMarks
 			return i + 1, nil
-		case '\\':
+		case escapeByte:
 			n := escapeLength(src[i:])
 			if n == 0 {
 				return i, &syntaxError{i, "a bad escape"}
 			}
-			escaped, i = true, i+n-1
-		default:
+			i += n - 1
+		case controlByte:
 			return i, &syntaxError{i, "a control character in a text"}
 		}
 	}

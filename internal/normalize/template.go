@@ -110,6 +110,7 @@ var places = map[string]func(*audit.Event, *Mappings) string{
 	"target":    func(e *audit.Event, _ *Mappings) string { return nthTarget(e, 1) },
 	"targets":   func(e *audit.Event, _ *Mappings) string { return listTargets(e) },
 	"changes":   func(e *audit.Event, _ *Mappings) string { return listChanges(e) },
+	"given":     func(e *audit.Event, _ *Mappings) string { return listGiven(e) },
 }
 
 // parsePlace reads what stands in braces: one of places, {target.2}, the first
@@ -200,6 +201,17 @@ func listChanges(e *audit.Event) string {
 		}
 	}
 	return andMore(names[:min(3, len(names))], len(names))
+}
+
+// listGiven tells what was asked for: "service Exchange, result failure".
+func listGiven(e *audit.Event) string {
+	var given []string
+	for _, c := range e.Changes {
+		if c.New != "" {
+			given = append(given, strings.TrimSpace(strings.ReplaceAll(c.Name, "_", " ")+" "+clip(oneLine(c.New), 60)))
+		}
+	}
+	return andMore(given[:min(4, len(given))], len(given))
 }
 
 func andMore(names []string, all int) string {

@@ -89,8 +89,11 @@ type company struct {
 	// identities are not among apps, of which records draw by number.
 	identities []service
 	sites      []site
-	policies   []pair // id and name of Conditional Access policies
-	objects    map[string]object
+	// readers and rooms matter for signing in only; no record speaks of them.
+	readers  group
+	rooms    []group
+	policies []pair // id and name of Conditional Access policies
+	objects  map[string]object
 }
 
 type object struct {
@@ -112,6 +115,7 @@ func newCompany(seed uint64, people int) *company {
 		c.install(rng, newID(rng), name)
 	}
 	c.employ()
+	c.assign()
 	for _, name := range []string{"Require MFA for all users", "Block legacy authentication", "Require compliant device for finance"} {
 		c.policies = append(c.policies, pair{newID(rng), name})
 	}

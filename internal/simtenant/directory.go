@@ -13,14 +13,7 @@ const maxIDs = 1000
 
 // getByIDs answers what directory objects are; ids that nobody has are absent.
 func (t *Tenant) getByIDs(w http.ResponseWriter, r *http.Request) error {
-	g, err := t.graphGrant(r)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(g.roles, RoleDirectoryRead) {
-		return t.graphRefusal(r, http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
-	}
-	if err := t.throttle(r, "directory", func(l Limits) Rate { return l.Directory }, g.app); err != nil {
+	if err := t.mayReadDirectory(r); err != nil {
 		return err
 	}
 	var ask struct {
@@ -28,7 +21,7 @@ func (t *Tenant) getByIDs(w http.ResponseWriter, r *http.Request) error {
 		Types []string `json:"types"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&ask); err != nil {
-		return t.graphRefusal(r, http.StatusBadRequest, "BadRequest", "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.")
+		return t.unreadable(r)
 	}
 	if len(ask.IDs) == 0 || len(ask.IDs) > maxIDs {
 		return t.graphRefusal(r, http.StatusBadRequest, "Request_BadRequest", "The number of ids must be between 1 and "+strconv.Itoa(maxIDs)+".")

@@ -127,14 +127,22 @@ func (t *Tenant) entraRefusal(code string, number int, text string) *refusal {
 		status = http.StatusUnauthorized
 	}
 	trace, correlation := newRequestID(), newRequestID()
-	stamp := t.now().UTC().Format("2006-01-02 15:04:05Z")
+	stamp := t.entraStamp()
 	return refuseJSON(status, map[string]any{
-		"error": code,
-		"error_description": fmt.Sprintf("AADSTS%d: %s Trace ID: %s Correlation ID: %s Timestamp: %s",
-			number, text, trace, correlation, stamp),
+		"error": code, "error_description": entraText(number, text, trace, correlation, stamp),
 		"error_codes": []int{number}, "timestamp": stamp, "trace_id": trace, "correlation_id": correlation,
-		"error_uri": fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", number),
+		"error_uri": entraErrorURI(number),
 	})
+}
+
+func (t *Tenant) entraStamp() string { return t.now().UTC().Format("2006-01-02 15:04:05Z") }
+
+func entraText(number int, text, trace, correlation, stamp string) string {
+	return fmt.Sprintf("AADSTS%d: %s Trace ID: %s Correlation ID: %s Timestamp: %s", number, text, trace, correlation, stamp)
+}
+
+func entraErrorURI(number int) string {
+	return fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", number)
 }
 
 // plainRefusal is an API's error of a status that any request can meet.
@@ -144,6 +152,8 @@ func (t *Tenant) plainRefusal(of api, status int, r *http.Request) *refusal {
 		return plainManagement(status, r)
 	case apiGraph:
 		return t.plainGraph(status, r)
+	case apiVault:
+		return t.plainVault(status, r)
 	}
 	no := refuseJSON(status, map[string]any{"error": "temporarily_unavailable", "error_description": "AADSTS90033: A transient error has occurred. Please try again."})
 	no.throttled = status == http.StatusTooManyRequests

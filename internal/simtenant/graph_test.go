@@ -188,7 +188,7 @@ func TestRetentionAndLicence(t *testing.T) {
 
 func TestGetByIDs(t *testing.T) {
 	c := call(t, newTenant(t, Options{}))
-	who := c.tenant.People()[0]
+	who := c.tenant.SignInPeople()[0]
 	ask := func(query string, ids, types []string) []any {
 		body, err := json.Marshal(map[string]any{"ids": ids, "types": types})
 		require.NoError(t, err)
@@ -197,14 +197,14 @@ func TestGetByIDs(t *testing.T) {
 		require.Equal(t, c.origin+"/v1.0/$metadata#directoryObjects", got.json(t)["@odata.context"])
 		return got.json(t)["value"].([]any)
 	}
-	list := ask("", []string{who.ID, newRequestID(), strings.ToUpper(who.ID)}, nil)
+	list := ask("", []string{who.ObjectID, newRequestID(), strings.ToUpper(who.ObjectID)}, nil)
 	require.Len(t, list, 1)
 	one := list[0].(map[string]any)
 	require.Equal(t, "#microsoft.graph.user", one["@odata.type"])
 	require.Equal(t, who.UPN, one["userPrincipalName"])
-	require.Empty(t, ask("", []string{who.ID}, []string{"group", "device"}))
-	require.Equal(t, map[string]any{"@odata.type": "#microsoft.graph.user", "id": who.ID, "displayName": who.Name},
-		ask("?$select=id,displayName,unknown", []string{who.ID}, []string{"user"})[0])
+	require.Empty(t, ask("", []string{who.ObjectID}, []string{"group", "device"}))
+	require.Equal(t, map[string]any{"@odata.type": "#microsoft.graph.user", "id": who.ObjectID, "displayName": who.Name},
+		ask("?$select=id,displayName,unknown", []string{who.ObjectID}, []string{"user"})[0])
 	for _, body := range []string{`{"ids":[]}`, `{`, `{"ids":["` + strings.Repeat(`x","`, 1000) + `"]}`} {
 		require.Equal(t, 400, c.send("POST", "/beta/directoryObjects/getByIds", body).status)
 	}

@@ -46,23 +46,6 @@ func (h *history) tenantID() string { return h.company.tenant }
 
 func (h *history) domain() string { return companyDomain }
 
-// Account is one of the people who may want to sign in: an administrator, an
-// analyst, somebody without a role.
-type Account struct {
-	ID, Name, UPN string
-	Roles         []string
-}
-
-// people returns the accounts with roles and one without, the most mighty first.
-func (h *history) people() []Account {
-	var out []Account
-	for _, n := range [...]int{globalAdmin, exchangeAdmin, analyst, complianceOfficer, endpointAdmin, helpdeskAdmin, financeChief} {
-		p := h.company.staff[n]
-		out = append(out, Account{p.id, p.name, p.upn, p.roles})
-	}
-	return out
-}
-
 // object returns a directory object by its id: kind is "user", "group",
 // "servicePrincipal" or "device". The body is the caller's.
 func (h *history) object(id string) (kind string, body map[string]any, ok bool) {

@@ -272,7 +272,7 @@ func TestHistoryIsSafeForConcurrentUse(t *testing.T) {
 			if got := h.published(AuditExchange, testEpoch.Add(-9*time.Hour), testEpoch); len(got) != len(want) {
 				t.Errorf("got %d records, want %d", len(got), len(want))
 			}
-			kind, body, ok := h.object(h.people()[0].ID)
+			kind, body, ok := h.object(h.company.staff[globalAdmin].id)
 			body["displayName"] = i // the caller's own
 			if !ok || kind != "user" {
 				t.Errorf("got %q %v", kind, ok)

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -61,6 +62,7 @@ type Tenant struct {
 	history      *history
 	replay       *replay // nil for a tenant with made records
 	mux          *http.ServeMux
+	vaultMux     *http.ServeMux // its own: its paths are no tenant's
 	now          func() time.Time
 	clientID     string
 	clientSecret string
@@ -68,7 +70,9 @@ type Tenant struct {
 	pageSize     int
 	slot         time.Duration
 	webhooks     *http.Client
-	key          *signingKey
+	keys         keyring
+	signIns      signIns
+	vault        vault
 	faults       *Faults
 	calls        callLog
 	throttles    throttles
@@ -78,6 +82,7 @@ type Tenant struct {
 	wire          Wire
 	roles         []string
 	subscriptions map[string]*subscription
+	registration  registration
 }
 
 // New makes a tenant. It fails when the file to replay cannot be read, or when
@@ -87,14 +92,10 @@ func New(o Options) (*Tenant, error) {
 	if o.BlobSlot < time.Second || o.BlobSlot%time.Second != 0 {
 		return nil, fmt.Errorf("blob slot: expected whole seconds, got %s", o.BlobSlot)
 	}
-	key, err := newSigningKey()
-	if err != nil {
-		return nil, fmt.Errorf("make the tenant's signing key: %w", err)
-	}
 	h := newHistory(o.Seed, o.Epoch, o.People)
 	rng := rand.New(rand.NewPCG(o.Seed, 0x636c69656e74))
 	t := &Tenant{
-		records: h, history: h, now: o.Now, key: key, free: o.Free, p1: o.P1,
+		records: h, history: h, now: o.Now, free: o.Free, p1: o.P1,
 		clientID: newID(rng), clientSecret: "sim~" + mailKey(rng, 34),
 		pageSize: o.PageSize, slot: o.BlobSlot, webhooks: o.Webhooks, roles: o.Roles, wire: o.Wire,
 		subscriptions: map[string]*subscription{},
@@ -104,13 +105,20 @@ func New(o Options) (*Tenant, error) {
 	}
 	t.faults = &Faults{tenant: t}
 	t.throttles.set(o.Limits)
+	t.registration = newRegistration()
+	h.company.know(t.principalID(), "servicePrincipal", "displayName", clientName, "appId", t.clientID)
+	if _, err := t.keys.rotate(); err != nil {
+		return nil, err
+	}
 	if o.Replay != "" {
-		if t.replay, err = openReplay(o.Replay, t.now().UTC(), t.slot, t.retention); err != nil {
+		replay, err := openReplay(o.Replay, t.now().UTC(), t.slot, t.retention)
+		if err != nil {
 			return nil, err
 		}
-		t.records = t.replay
+		t.replay, t.records = replay, replay
 	}
-	t.mux = t.routes()
+	t.mux = t.routes(entraRoutes, graphRoutes("/v1.0"), graphRoutes("/beta"), memberRoutes("/v1.0"), memberRoutes("/beta"), purviewRoutes("/v1.0"), purviewRoutes("/beta"), managementRoutes("/api/v1.0"), managementRoutes("/api/v1"))
+	t.vaultMux = t.routes(vaultRoutes)
 	return t, nil
 }
 
@@ -142,7 +150,8 @@ func (o Options) withDefaults() Options {
 // TenantID returns the tenant's GUID.
 func (t *Tenant) TenantID() string { return t.history.tenantID() }
 
-// ClientID returns the application id of the one registered client.
+// ClientID returns the application id of the one registered application: the
+// client that collects, and the API and page that people sign in to.
 func (t *Tenant) ClientID() string { return t.clientID }
 
 // ClientSecret returns the client's secret.
@@ -160,7 +169,8 @@ func (t *Tenant) Grant(roles ...string) {
 }
 
 // Env returns the settings with which a program uses the tenant at an origin
-// such as "https://127.0.0.1:8443".
+// such as "https://127.0.0.1:8443". Whether people must sign in to the program,
+// and whether it reads a vault (VaultEnv), is not among them.
 func (t *Tenant) Env(origin string) map[string]string {
 	return map[string]string{
 		"TENANT_ID": t.TenantID(), "CLIENT_ID": t.clientID, "CLIENT_SECRET": t.clientSecret,
@@ -197,11 +207,12 @@ const (
 	apiEntra api = iota
 	apiGraph
 	apiManagement
+	apiVault
 )
 
-func (t *Tenant) routes() *http.ServeMux {
+func (t *Tenant) routes(lists ...[]route) *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, list := range [][]route{entraRoutes, graphRoutes("/v1.0"), graphRoutes("/beta"), purviewRoutes("/v1.0"), purviewRoutes("/beta"), managementRoutes("/api/v1.0"), managementRoutes("/api/v1")} {
+	for _, list := range lists {
 		for _, rt := range list {
 			mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { t.serve(rt, w, r) })
 		}
@@ -210,7 +221,13 @@ func (t *Tenant) routes() *http.ServeMux {
 }
 
 // ServeHTTP answers as Microsoft would.
-func (t *Tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) { t.mux.ServeHTTP(w, r) }
+func (t *Tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, vaultPath) {
+		t.vaultMux.ServeHTTP(w, r)
+		return
+	}
+	t.mux.ServeHTTP(w, r)
+}
 
 // maxBody bounds what is read of a request; the largest real one is a
 // thousand ids.

@@ -34,6 +34,7 @@ type callLog struct {
 }
 
 // Calls returns the counters of an endpoint: "token", "discovery", "keys",
+// "authorize", "choose", "logout", "secret", "getMemberObjects",
 // "directoryAudits", "signIns", "provisioning", "riskDetections", "auditEvents", "getByIds", "start", "stop",
 // "list", "content", "blob", "notifications", "dlpSensitiveTypes", "other".
 func (t *Tenant) Calls(endpoint string) Calls {
@@ -70,7 +71,11 @@ func (l *callLog) note(at time.Time, endpoint string, r *http.Request, out *answ
 	if len(l.log) == maxCalls {
 		l.log = append(l.log[:0], l.log[maxCalls/2:]...)
 	}
-	l.log = append(l.log, Call{at, endpoint, r.Method, r.URL.Path, r.URL.RawQuery, out.status})
+	query := r.URL.RawQuery
+	if endpoint == "choose" || endpoint == "logout" {
+		query = "" // half a credential, or a token as a hint
+	}
+	l.log = append(l.log, Call{at, endpoint, r.Method, r.URL.Path, query, out.status})
 }
 
 // answer remembers what was answered.

@@ -71,7 +71,3 @@ func (t *Tenant) Stories() []Story {
 	}
 	return t.history.stories
 }
-
-// People returns the accounts that may want to sign in: those with roles, the
-// mightiest first, and one without.
-func (t *Tenant) People() []Account { return t.history.people() }

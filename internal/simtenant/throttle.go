@@ -14,7 +14,7 @@ type Limits struct {
 	Reports    Rate // Graph's auditLogs, per app and tenant
 	Risk       Rate // Graph's identityProtection, per tenant
 	Intune     Rate // Graph's deviceManagement/auditEvents, per app and tenant
-	Directory  Rate // Graph's getByIds, per app and tenant
+	Directory  Rate // Graph's getByIds and getMemberObjects, per app and tenant
 	Management Rate // Management Activity API, per tenant
 }
 

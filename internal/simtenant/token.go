@@ -2,7 +2,7 @@ package simtenant
 
 import (
 	"crypto/subtle"
-	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -39,6 +39,10 @@ var (
 		"https://graph.microsoft.com", "https://graph.microsoft.us", "https://dod-graph.microsoft.us",
 		"https://microsoftgraph.chinacloudapi.cn", "00000003-0000-0000-c000-000000000000",
 	}
+	vaultAudiences = []string{
+		"https://vault.azure.net", "https://vault.usgovcloudapi.net", "https://vault.azure.cn",
+		"cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+	}
 	managementAudiences = []string{
 		"https://manage.office.com", "https://manage-gcc.office.com", "https://manage.office365.us",
 		"https://manage.protection.apps.mil", "c5393580-f805-4401-95e8-94b7a6ef2fc2",
@@ -52,14 +56,21 @@ var entraRoutes = []route{
 	{"GET /{tenant}/v2.0/.well-known/openid-configuration", "discovery", apiEntra, (*Tenant).discoveryV2},
 	{"GET /{tenant}/discovery/keys", "keys", apiEntra, (*Tenant).keysV1},
 	{"GET /{tenant}/discovery/v2.0/keys", "keys", apiEntra, (*Tenant).keysV2},
+	{"GET /{tenant}/oauth2/v2.0/authorize", "authorize", apiEntra, (*Tenant).authorize},
+	{"GET /{tenant}/oauth2/v2.0/choose", "choose", apiEntra, (*Tenant).choose},
+	{"GET /{tenant}/oauth2/v2.0/logout", "logout", apiEntra, (*Tenant).logout},
+	{"OPTIONS /{tenant}/oauth2/v2.0/token", "token", apiEntra, (*Tenant).tokenPreflight},
 	{"GET /common/discovery/instance", "discovery", apiEntra, (*Tenant).instanceDiscovery},
 	{"/", "other", apiEntra, (*Tenant).unknownPath},
 }
 
 // tokenV1 is the endpoint that names what it wants by resource.
 func (t *Tenant) tokenV1(w http.ResponseWriter, r *http.Request) error {
-	form, err := t.clientForm(r, "resource")
+	form, err := t.tokenForm(r)
 	if err != nil {
+		return err
+	}
+	if err := t.checkClient(form, "resource"); err != nil {
 		return err
 	}
 	resource := strings.TrimSuffix(form.Get("resource"), "/")
@@ -78,8 +89,14 @@ func (t *Tenant) tokenV1(w http.ResponseWriter, r *http.Request) error {
 
 // tokenV2 is the endpoint that names what it wants by scope.
 func (t *Tenant) tokenV2(w http.ResponseWriter, r *http.Request) error {
-	form, err := t.clientForm(r, "scope")
+	form, err := t.tokenForm(r)
 	if err != nil {
+		return err
+	}
+	if g := form.Get("grant_type"); g == grantCode || g == grantRefresh {
+		return t.userTokens(w, r, form)
+	}
+	if err := t.checkClient(form, "scope"); err != nil {
 		return err
 	}
 	scope := ""
@@ -106,8 +123,8 @@ func writeToken(w http.ResponseWriter, body map[string]any) error {
 	return writeJSON(w, body)
 }
 
-// clientForm reads a request for a token and knows its client.
-func (t *Tenant) clientForm(r *http.Request, what string) (url.Values, error) {
+// tokenForm reads a request for a token.
+func (t *Tenant) tokenForm(r *http.Request) (url.Values, error) {
 	if _, err := t.ownTenant(r); err != nil {
 		return nil, err
 	}
@@ -121,18 +138,45 @@ func (t *Tenant) clientForm(r *http.Request, what string) (url.Values, error) {
 			form.Set("client_secret", secret)
 		}
 	}
-	for _, key := range []string{"grant_type", "client_id", what} {
-		if form.Get(key) == "" {
-			return nil, t.entraRefusal("invalid_request", 900144, "The request body must contain the following parameter: '"+key+"'.")
-		}
+	return form, nil
+}
+
+// checkClient knows the client that asks for a token of its own.
+func (t *Tenant) checkClient(form url.Values, what string) error {
+	if err := t.require(form, "grant_type", "client_id", what); err != nil {
+		return err
 	}
 	if g := form.Get("grant_type"); g != "client_credentials" {
-		return nil, t.entraRefusal("unsupported_grant_type", 70003, "The app requested an unsupported grant type '"+g+"'.")
+		return t.unsupportedGrant(g)
 	}
-	if id := form.Get("client_id"); !strings.EqualFold(id, t.clientID) {
-		return nil, t.entraRefusal("unauthorized_client", 700016, "Application with identifier '"+id+"' was not found in the directory '"+companyName+"'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.")
+	if err := t.knownClient(form.Get("client_id")); err != nil {
+		return err
 	}
-	return form, t.authenticate(form)
+	return t.authenticate(form)
+}
+
+func (t *Tenant) require(form url.Values, keys ...string) error {
+	for _, key := range keys {
+		if form.Get(key) == "" {
+			return t.entraRefusal("invalid_request", 900144, "The request body must contain the following parameter: '"+key+"'.")
+		}
+	}
+	return nil
+}
+
+func (t *Tenant) unsupportedGrant(grant string) error {
+	return t.entraRefusal("unsupported_grant_type", 70003, "The app requested an unsupported grant type '"+grant+"'.")
+}
+
+func (t *Tenant) knownClient(id string) error {
+	if strings.EqualFold(id, t.clientID) {
+		return nil
+	}
+	return t.entraRefusal("unauthorized_client", 700016, unknownClient(id))
+}
+
+func unknownClient(id string) string {
+	return "Application with identifier '" + id + "' was not found in the directory '" + companyName + "'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant."
 }
 
 // assertionType is the only kind of client assertion there is. [RFC 7523]
@@ -176,40 +220,53 @@ func (t *Tenant) checkAssertion(text string) error {
 	return t.entraRefusal("invalid_client", 700023, "Client assertion audience claim does not match Realm issuer.")
 }
 
-// issue makes a token for a resource. Graph and the Management API take
-// version 1 tokens from either endpoint.
+// issue makes a token of the client's own for a resource. Microsoft's services
+// take version 1 tokens from either endpoint; which version our API's tokens
+// have is the API's choice.
 func (t *Tenant) issue(resource string, form url.Values) (string, time.Time, error) {
-	management := slices.Contains(managementAudiences, resource)
-	if !management && !slices.Contains(graphAudiences, resource) {
-		return "", time.Time{}, t.entraRefusal("invalid_resource", 500011, "The resource principal named "+resource+" was not found in the tenant named "+companyName+". This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant.")
+	proof := "1"
+	if form.Get("client_assertion") != "" {
+		proof = "2"
 	}
 	now := t.now()
-	claims := jwt.MapClaims{
-		"aud": resource, "iss": fmt.Sprintf(issuerV1, t.TenantID()), "idp": fmt.Sprintf(issuerV1, t.TenantID()),
-		"iat": now.Unix() - 300, "nbf": now.Unix() - 300, "exp": now.Unix() + tokenLife,
-		"appid": t.clientID, "appidacr": "1", "idtyp": "app", "oid": t.principalID(), "sub": t.principalID(),
-		"tid": t.TenantID(), "uti": newRequestID(), "ver": "1.0",
+	if t.isAPI(resource) {
+		token, err := t.Sign(t.appClaims(proof), nil)
+		return token, now, err
 	}
-	if form.Get("client_assertion") != "" {
-		claims["appidacr"] = "2"
+	roles, ok := t.rolesFor(resource)
+	if !ok {
+		return "", time.Time{}, t.entraRefusal("invalid_resource", 500011, "The resource principal named "+resource+" was not found in the tenant named "+companyName+". This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant.")
 	}
-	if roles := t.rolesFor(management); len(roles) > 0 {
+	claims := t.commonClaims(tokenLife * time.Second)
+	maps.Copy(claims, jwt.MapClaims{
+		"aud": resource, "iss": t.issuer(1), "idp": t.issuer(1), "appid": t.clientID, "appidacr": proof,
+		"idtyp": "app", "oid": t.principalID(), "sub": t.principalID(), "ver": "1.0",
+	})
+	if len(roles) > 0 {
 		claims["roles"] = roles // an app without any permission has no such claim
 	}
-	token, err := t.key.sign(claims)
+	token, err := t.Sign(claims, nil)
 	return token, now, err
 }
 
-func (t *Tenant) rolesFor(management bool) []string {
+// rolesFor returns the client's permissions on one of Microsoft's services.
+// What it may do in a vault is not in a token.
+func (t *Tenant) rolesFor(resource string) (roles []string, known bool) {
+	management := slices.Contains(managementAudiences, resource)
+	switch {
+	case slices.Contains(vaultAudiences, resource):
+		return nil, true
+	case !management && !slices.Contains(graphAudiences, resource):
+		return nil, false
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var out []string
 	for _, role := range t.roles {
 		if strings.HasPrefix(role, activityFeedNamespace) == management {
-			out = append(out, role)
+			roles = append(roles, role)
 		}
 	}
-	return out
+	return roles, true
 }
 
 // principalID is the object id of the client's service principal.
@@ -223,7 +280,11 @@ func (t *Tenant) ownTenant(r *http.Request) (string, error) {
 	if strings.EqualFold(named, t.TenantID()) || strings.EqualFold(named, t.history.domain()) || strings.EqualFold(named, initialDomain) {
 		return t.TenantID(), nil
 	}
-	return "", t.entraRefusal("invalid_request", 90002, "Tenant '"+named+"' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant.")
+	return "", t.entraRefusal("invalid_request", 90002, unknownTenant(named))
+}
+
+func unknownTenant(named string) string {
+	return "Tenant '" + named + "' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant."
 }
 
 // tenantOrShared returns what stands for the tenant in an issuer: under

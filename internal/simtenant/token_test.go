@@ -29,7 +29,7 @@ func (c *caller) claimsOf(token string) jwt.MapClaims {
 	kid := keys[0].(map[string]any)["kid"]
 	parsed, err := jwt.Parse(token, func(tok *jwt.Token) (any, error) {
 		require.Equal(c.t, kid, tok.Header["kid"])
-		return &c.tenant.key.private.PublicKey, nil
+		return &c.tenant.keys.current().private.PublicKey, nil
 	}, jwt.WithTimeFunc(c.tenant.now))
 	require.NoError(c.t, err)
 	return parsed.Claims.(jwt.MapClaims)
@@ -175,7 +175,7 @@ func TestTokensAreChecked(t *testing.T) {
 	forged := assertion(t, jwt.MapClaims{"aud": "https://graph.microsoft.com", "exp": noon.Unix() + 99})
 	otherAlgorithm, err := jwt.NewWithClaims(jwt.SigningMethodPS256, jwt.MapClaims{
 		"aud": "https://graph.microsoft.com", "tid": c.tenant.TenantID(), "exp": noon.Unix() + 99, "roles": AllRoles(),
-	}).SignedString(c.tenant.key.private)
+	}).SignedString(c.tenant.keys.current().private)
 	require.NoError(t, err)
 	logs, list := "/v1.0/auditLogs/directoryAudits?$top=1", c.feed("subscriptions/list")
 	require.Equal(t, 200, c.bare(logs, graph).status)

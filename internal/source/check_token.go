@@ -196,10 +196,13 @@ const signInService = "the sign-in service of Microsoft Entra"
 // explainLogin says why there is no token.
 func explainLogin(err error) verdict {
 	var answer *APIError
+	var noSecret *secretError
 	switch {
 	case errors.As(err, &answer):
 	case errors.Is(err, context.Canceled):
 		return brokenOff
+	case errors.As(err, &noSecret):
+		return verdict{audit.CheckFailed, "The client secret cannot be read: " + clean(noSecret.err.Error()), "Mend what is named there and check again: the secret is looked for again at every sign-in."}
 	default:
 		return unreachable(signInService, err.Error())
 	}
@@ -227,6 +230,13 @@ var noIdentity = verdict{
 	"Set CLIENT_ID and CLIENT_SECRET of an app registration; in Azure switch the managed identity of the app on (Identity > System assigned > On; for a user-assigned one set AZURE_CLIENT_ID); on a laptop run: az login --tenant <TENANT_ID>",
 }
 
+// noTrust is said of every part in which what an identity proves itself with
+// differs from what the app registration trusts.
+const noTrust = "The app registration CLIENT_ID does not trust the identity that signs in for it"
+
+const addTrust = "Add a federated credential of the scenario \"Managed Identity\": Microsoft Entra admin center > App registrations > All applications > the app > Certificates & secrets > Federated credentials. " +
+	"Its issuer is https://login.microsoftonline.com/<the identity's tenant>/v2.0, its subject the identity's object (principal) id, its audience api://AzureADTokenExchange. A new one takes some minutes."
+
 // loginWords are Entra's refusals. Source: Microsoft Entra authentication and
 // authorization error codes.
 var loginWords = []struct {
@@ -234,8 +244,8 @@ var loginWords = []struct {
 	state         audit.CheckState
 	found, advice string
 }{
-	{"AADSTS7000215", audit.CheckFailed, "The client secret is wrong", "Set CLIENT_SECRET to the secret's value, not to its id. The value is shown only once; make a new one with: az ad app credential reset --id <CLIENT_ID> --append"},
-	{"AADSTS7000222", audit.CheckFailed, "The client secret has expired", "Make a new one and set CLIENT_SECRET to its value: Microsoft Entra admin center > App registrations > All applications > the app > Certificates & secrets > New client secret. Or: az ad app credential reset --id <CLIENT_ID> --append"},
+	{"AADSTS7000215", audit.CheckFailed, "The client secret is wrong", "Set CLIENT_SECRET (or aoc-client-secret in the Key Vault) to the secret's value, not to its id. The value is shown only once; make a new one with: az ad app credential reset --id <CLIENT_ID> --append"},
+	{"AADSTS7000222", audit.CheckFailed, "The client secret has expired", "Make a new one and set CLIENT_SECRET (or aoc-client-secret in the Key Vault) to its value: Microsoft Entra admin center > App registrations > All applications > the app > Certificates & secrets > New client secret. Or: az ad app credential reset --id <CLIENT_ID> --append"},
 	{"AADSTS700016", audit.CheckFailed, "The tenant does not know the app registration that CLIENT_ID names", "Compare CLIENT_ID with \"Application (client) ID\" of the app registration, and TENANT_ID with its \"Directory (tenant) ID\": Microsoft Entra admin center > App registrations > All applications > the app > Overview."},
 	{"AADSTS90002", audit.CheckFailed, "There is no such tenant in this cloud", "Compare TENANT_ID with the tenant's id: Microsoft Entra admin center > Overview > Tenant ID. For a cloud other than the public one set AUTHORITY_HOST, for example https://login.microsoftonline.us"},
 	{"AADSTS7000229", audit.CheckFailed, "The app registration has no service principal in the tenant", "Make one with: az ad sp create --id <CLIENT_ID>, then grant admin consent: az ad app permission admin-consent --id <CLIENT_ID>"},
@@ -243,5 +253,11 @@ var loginWords = []struct {
 	{"AADSTS53003", audit.CheckFailed, "A Conditional Access policy blocks the app's sign-in", "See which under Microsoft Entra admin center > Sign-in logs > Service principal sign-ins > the app > Conditional Access, and take the app out of it or run it from an address that the policy allows."},
 	{"AADSTS500011", audit.CheckFailed, "The tenant does not know this API", "A tenant without any Microsoft 365 or Office 365 subscription has no Office 365 Management API; leave the m365 feeds out of SOURCES there. Otherwise check that AUTHORITY_HOST, GRAPH_BASE_URL and MANAGEMENT_BASE_URL are of one cloud."},
 	{"AADSTS700024", audit.CheckFailed, "What the identity proves itself with is not valid at this time", "The clock of this machine is the likely reason; see the check \"Clock\"."},
+	{noIdentityToken, audit.CheckFailed, "The managed identity that AZURE_CLIENT_ID names gives no token", "Assign the identity to the app (Identity > User assigned) and compare AZURE_CLIENT_ID with its client id. Outside Azure there is no managed identity: unset AZURE_CLIENT_ID, or set CLIENT_SECRET."},
+	{"AADSTS70021", audit.CheckFailed, noTrust, addTrust},
+	{"AADSTS700211", audit.CheckFailed, noTrust, addTrust},
+	{"AADSTS700212", audit.CheckFailed, noTrust, addTrust},
+	{"AADSTS700213", audit.CheckFailed, noTrust, addTrust},
+	{"AADSTS700236", audit.CheckFailed, noTrust, "The app registration must be in the tenant of the managed identity, and be multi-tenant; in the tenant TENANT_ID it needs admin consent."},
 	{"AADSTS90033", audit.CheckWarning, "Microsoft Entra has a passing fault", "Nothing needs to be done; check again in some minutes."},
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -21,17 +22,47 @@ import (
 // CredentialConfig says who the program is to Microsoft Entra.
 type CredentialConfig struct {
 	TenantID      string
-	ClientID      string
-	ClientSecret  string            // "" means an identity of Azure, or of who is signed in on a laptop
+	ClientID      string            // the app registration; "" is an identity that Azure or a laptop has by itself
+	ClientSecret  string            `json:"-"` // of the app registration, where it is known and stays
+	Secret        Secret            `json:"-"` // the same where it is kept elsewhere and may change; ClientSecret goes before it
 	AuthorityHost string            // an https origin; "" is https://login.microsoftonline.com
-	Transport     http.RoundTripper // nil is NewTransport("")'s
+	Transport     http.RoundTripper `json:"-"` // nil is NewTransport("")'s
 }
 
-// NewCredential returns a credential: of the app registration where there is
-// a client secret; else Azure's default chain, which is workload identity,
-// managed identity (AZURE_CLIENT_ID chooses one of several) and on a laptop the
-// Azure CLI's sign-in. It calls nobody. Errors of its tokens are *APIError and
-// hold no secret.
+// String names the identity and leaves the secret out.
+func (cfg CredentialConfig) String() string {
+	kind := "no secret"
+	if cfg.ClientSecret != "" || cfg.Secret != nil {
+		kind = "a secret"
+	}
+	return fmt.Sprintf("the client %q of the tenant %q with %s", cfg.ClientID, cfg.TenantID, kind)
+}
+
+// GoString is String, so that no way of printing shows the secret.
+func (cfg CredentialConfig) GoString() string { return cfg.String() }
+
+// LogValue is String.
+func (cfg CredentialConfig) LogValue() slog.Value { return slog.StringValue(cfg.String()) }
+
+// NewCredential returns a credential. It calls nobody. The first that fits:
+//
+//   - Where there is a secret, the app registration ClientID with it. A Secret
+//     is asked at every request for a token that no cache answers, and once
+//     more when Entra refuses what it gave.
+//   - Where AZURE_FEDERATED_TOKEN_FILE names a token of the platform's (workload
+//     identity of Kubernetes and the like) and AZURE_CLIENT_ID is not ClientID:
+//     ClientID, with that token, which the app registration must trust.
+//   - Where AZURE_CLIENT_ID names a managed identity that is not ClientID:
+//     ClientID, with the identity's token as its assertion. The app registration
+//     trusts the identity by a federated credential and may sign in to other
+//     tenants, which an identity cannot.
+//   - Else Azure's default chain, which is workload identity (its own tenant is
+//     TenantID, or AZURE_TENANT_ID where that is ""), managed identity
+//     (AZURE_CLIENT_ID chooses one of several) and on a laptop the Azure CLI's
+//     sign-in.
+//
+// The variables are Azure's and read as azidentity reads them. Errors of its
+// tokens are *APIError, or say that the secret cannot be had, and hold no secret.
 func NewCredential(cfg CredentialConfig) (azcore.TokenCredential, error) {
 	authority, err := parseOrigin("AUTHORITY_HOST", cmp.Or(cfg.AuthorityHost, origins[Login][0]))
 	if err != nil {
@@ -51,33 +82,26 @@ func NewCredential(cfg CredentialConfig) (azcore.TokenCredential, error) {
 	// Instance discovery asks login.microsoft.com whether the authority is
 	// Microsoft's; for one that is not, the answer is no and the call would leave
 	// the network that a stand-in lives in.
-	inner, err := newIdentity(cfg, options, !known(Login, authority))
+	standIn := !known(Login, authority)
+	var made azcore.TokenCredential
+	if cfg.ClientSecret != "" || cfg.Secret != nil {
+		made, err = newRotating(cfg, options, standIn)
+	} else if made, err = newIdentity(cfg, authority, options, standIn); err == nil {
+		made = &credential{inner: made}
+	}
 	if err != nil {
 		return nil, audit.Invalid("credential", clean(err.Error(), cfg.ClientSecret))
 	}
-	return &credential{inner: inner, secret: cfg.ClientSecret}, nil
-}
-
-func newIdentity(cfg CredentialConfig, options azcore.ClientOptions, standIn bool) (azcore.TokenCredential, error) {
-	if cfg.ClientSecret == "" {
-		return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
-			ClientOptions: options, DisableInstanceDiscovery: standIn, TenantID: cfg.TenantID,
-		})
-	}
-	if cfg.ClientID == "" {
-		return nil, errors.New("CLIENT_SECRET is set and CLIENT_ID is not")
-	}
-	return azidentity.NewClientSecretCredential(cfg.TenantID, cfg.ClientID, cfg.ClientSecret, &azidentity.ClientSecretCredentialOptions{
-		ClientOptions: options, DisableInstanceDiscovery: standIn,
-	})
+	return made, nil
 }
 
 // credential tells the failures of another in words, without its secret.
 type credential struct {
 	inner  azcore.TokenCredential
-	secret string
+	secret hidden
 }
 
+// GetToken returns a token.
 func (c *credential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	token, err := c.inner.GetToken(ctx, options)
 	if err == nil {
@@ -86,13 +110,20 @@ func (c *credential) GetToken(ctx context.Context, options policy.TokenRequestOp
 	if ctx.Err() != nil {
 		return azcore.AccessToken{}, ctx.Err()
 	}
-	return azcore.AccessToken{}, newLoginError(err, c.secret)
+	return azcore.AccessToken{}, newLoginError(err, c.secret.text())
 }
+
+// noIdentityToken is the code of a refusal that is not Entra's but that of the
+// machine's identity endpoint, which gives none. azidentity's texts begin so.
+const noIdentityToken = "ManagedIdentityCredential"
 
 // newLoginError reads the token endpoint's answer, which has a shape of its
 // own: {"error":"invalid_client","error_description":"AADSTS7000215: …"}.
 func newLoginError(err error, secret string) *APIError {
 	e := &APIError{API: Login, Op: "get a token", Message: clean(err.Error(), secret)}
+	if strings.HasPrefix(e.Message, noIdentityToken) {
+		defer func() { e.Code = cmp.Or(e.Code, noIdentityToken) }()
+	}
 	var failed *azidentity.AuthenticationFailedError
 	if !errors.As(err, &failed) || failed.RawResponse == nil {
 		return e

@@ -7,9 +7,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/stretchr/testify/require"
 )
@@ -22,7 +24,7 @@ func authority(t *testing.T, token http.HandlerFunc) (origin string, transport *
 	requests = new([]string)
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		*requests = append(*requests, r.Method+" "+r.URL.Path)
-		if r.Method == http.MethodGet {
+		if strings.HasSuffix(r.URL.Path, "/openid-configuration") {
 			base := "https://" + r.Host + "/" + testTenant
 			fmt.Fprintf(w, `{"issuer":"%[1]s/v2.0","authorization_endpoint":"%[1]s/oauth2/v2.0/authorize","token_endpoint":"%[1]s/oauth2/v2.0/token"}`, base)
 			return
@@ -38,14 +40,14 @@ func authority(t *testing.T, token http.HandlerFunc) (origin string, transport *
 	return srv.URL, transport, requests
 }
 
-func credentialOf(t *testing.T, token http.HandlerFunc) (*credential, *[]string) {
+func credentialOf(t *testing.T, token http.HandlerFunc) (azcore.TokenCredential, *[]string) {
 	t.Helper()
 	origin, transport, requests := authority(t, token)
 	got, err := NewCredential(CredentialConfig{
 		TenantID: testTenant, ClientID: "client", ClientSecret: testSecret, AuthorityHost: origin, Transport: transport,
 	})
 	require.NoError(t, err)
-	return got.(*credential), requests
+	return got, requests
 }
 
 func TestCredentialSignsInAtAStandIn(t *testing.T) {

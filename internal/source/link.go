@@ -14,13 +14,14 @@ const (
 )
 
 // follow checks an address that an answer named, before a token is sent there:
-// it must be of the API's own origin, and below root where one is given. It
+// it must be of the API's own origin, below one of the roots where some are
+// given, and without a fragment, which would be left out when it is called. It
 // returns the address as it came.
 func follow(svc *service, what, raw string, roots ...string) (*url.URL, error) {
 	// NextPageUri has been seen with line breaks at its end.
 	raw = strings.NewReplacer("\r", "", "\n", "").Replace(raw)
 	u, err := url.Parse(raw)
-	if err != nil || len(raw) > maxLink {
+	if err != nil || len(raw) > maxLink || strings.Contains(raw, "#") {
 		return nil, fmt.Errorf("%s of %s: it is no address", what, svc.name)
 	}
 	if !sameOrigin(u, svc.base) || u.User != nil || u.Opaque != "" {

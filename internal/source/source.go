@@ -98,6 +98,12 @@ type Client struct {
 	feeds      map[audit.Source]Feed
 }
 
+// String names the tenant. What a client is made of holds secrets and tokens.
+func (c *Client) String() string { return "the client of the tenant " + c.tenant }
+
+// GoString is String.
+func (c *Client) GoString() string { return c.String() }
+
 // service is one API as the client calls it.
 type service struct {
 	name    API

@@ -37,8 +37,14 @@ type subscription struct {
 // Polling goes on: a webhook is disabled after failures, and tells late.
 type Webhook struct {
 	Address string // https
-	AuthID  string // comes back in the header Webhook-AuthID of every call
+	AuthID  string `json:"-"` // comes back in the header Webhook-AuthID of every call: a secret
 }
+
+// String leaves the secret out.
+func (w Webhook) String() string { return w.Address }
+
+// GoString is String.
+func (w Webhook) GoString() string { return w.Address }
 
 // keep makes sure, once in a process, that the subscription is enabled, and
 // every 15 minutes that its webhook is, where there is to be one.

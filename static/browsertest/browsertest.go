@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -48,7 +50,9 @@ func Main(m *testing.M) int {
 func startChromium() {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Env("TZ=Europe/Berlin"), chromedp.Flag("lang", "en-GB"),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		// Names under .test are this machine, to a browser less trusted than its loopback address (RFC 6761).
+		chromedp.Flag("host-resolver-rules", "MAP *.test 127.0.0.1"))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...) // with a new profile, removed at the end
 	chromium.stop = stop
 	chromium.ctx, _ = chromedp.NewContext(allocator)
@@ -114,11 +118,29 @@ func (b *Browser) Until(expression string) {
 		}
 		look()
 	})`
-	good, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise))
+	good, err := b.outlive(script)
 	require.NoError(b.t, err)
 	if !good {
 		require.Fail(b.t, "waited 30 s for "+expression, "the page says: %s\nthe console: %v", Eval[string](b, "document.body.innerText.slice(0, 1500)"), b.Messages())
 	}
+}
+
+// outlive evaluates a promise, and again on the next page where the one that it
+// waited on was left meanwhile.
+func (b *Browser) outlive(script string) (bool, error) {
+	for {
+		good, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise))
+		if err == nil || !left(err) || b.ctx.Err() != nil {
+			return good, err
+		}
+	}
+}
+
+// left tells from Chromium's words that a page went away under an evaluation.
+func left(err error) bool {
+	return slices.ContainsFunc([]string{"navigated or closed", "context was destroyed", "Cannot find context"}, func(words string) bool {
+		return strings.Contains(err.Error(), words)
+	})
 }
 
 // Shows waits until the text of the first match of a selector contains want.

@@ -23,8 +23,9 @@
   }
 
   function counts(p) {
-    const parts = [p.read + ' read', p.new + ' new', p.known + ' known']
-    if (p.quarantined) parts.push(p.quarantined + ' set aside')
+    const { number } = AOC.format
+    const parts = [number(p.read) + ' read', number(p.new) + ' new', number(p.known) + ' known']
+    if (p.quarantined) parts.push(number(p.quarantined) + ' set aside')
     if (p.failing) parts.push(AOC.format.count(p.failing, 'window', 'windows') + ' failing, to be tried again')
     return 'Records: ' + parts.join(', ')
   }
@@ -87,6 +88,10 @@
         else this.jobs.splice(at, 1, toJob(job))
       },
 
+      destroy() {
+        clearTimeout(this.timer)
+      },
+
       // follow asks again for each running job, and stops when none runs.
       follow(wait) {
         clearTimeout(this.timer)
@@ -94,6 +99,7 @@
       },
 
       async ask(wait) {
+        if (AOC.api.paused()) return this.follow(wait)
         try {
           const running = this.jobs.filter((job) => job.running)
           const answers = await Promise.all(running.map((job) => AOC.api.get('/api/jobs/' + encodeURIComponent(job.id))))

@@ -5,6 +5,7 @@
 
   const PAGE_SIZE = 50
   const LOOK_EVERY_MS = 30000
+  const OWN = 'aoc' // AOC notes who looks: each look would find the one before it
 
   // apiQuery turns the address into the API's question.
   function apiQuery(params, start) {
@@ -57,10 +58,16 @@
       fresh: 0,
       selected: '',
       request: null,
+      timer: 0,
 
       init() {
         this.onRoute()
-        setInterval(() => this.look(), LOOK_EVERY_MS)
+        this.timer = setInterval(() => this.look(), LOOK_EVERY_MS)
+      },
+
+      destroy() {
+        clearInterval(this.timer)
+        this.request?.abort()
       },
 
       onRoute() {
@@ -92,14 +99,14 @@
       // look counts what is new, and moves nothing under the reader's eyes.
       async look() {
         const params = AOC.route.params()
-        if (document.hidden || this.busy || params.get('cursor') || params.get('event') || params.get('view') === 'feeds') return
+        if (document.hidden || this.busy || AOC.api.paused() || params.get('cursor') || params.get('event') || params.get('view') === 'feeds') return
         if (this.error || !this.rows.length) return this.load()
         const { key, request } = this
         try {
           const answer = await AOC.api.get(apiQuery(params, startOf(params)))
           if (this.key !== key || this.request !== request) return
           const shown = new Set(this.rows.map((row) => row.id))
-          this.fresh = (answer.events || []).filter((e) => !shown.has(e.id)).length
+          this.fresh = (answer.events || []).filter((e) => e.source !== OWN && !shown.has(e.id)).length
         } catch {
           // The next look will tell; the list that is shown is still true.
         }

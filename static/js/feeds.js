@@ -42,10 +42,15 @@
       busy: true,
       error: '',
       checkedAt: '',
+      timer: 0,
 
       init() {
         this.load()
-        setInterval(() => document.hidden || this.load(), LOOK_EVERY_MS)
+        this.timer = setInterval(() => document.hidden || AOC.api.paused() || this.load(), LOOK_EVERY_MS)
+      },
+
+      destroy() {
+        clearInterval(this.timer)
       },
 
       async load() {

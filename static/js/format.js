@@ -108,7 +108,7 @@
     fromLocal,
     indent,
     known,
-    number: (n) => whole.format(n || 0),
+    number: (n) => (n === null ? '–' : whole.format(n || 0)), // null is what the caller may not know
     count: (n, one, many) => whole.format(n) + ' ' + (n === 1 ? one : many),
     feed: (source) => FEEDS[source] || source,
     result: (result) => RESULTS[result] || 'Unknown',

@@ -17,13 +17,18 @@
   document.addEventListener('alpine:init', () => {
     Alpine.data('page', () => ({
       view: 'events',
-      features: { demo: false, auth_enabled: true, tenant_id: '' },
+      features: { demo: false, auth_enabled: true, tenant_id: '', restricted: false, admin: true },
       version: '',
       theme: AOC.theme.stored(),
       keys: keysOn(),
       zone: AOC.format.zone(),
 
       init() {
+        this.onRoute()
+      },
+
+      onSession({ state }) {
+        if (state !== 'open') return
         this.onRoute()
         this.learn()
       },
