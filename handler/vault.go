@@ -70,7 +70,7 @@ func openVault(name, address string, credential azcore.TokenCredential, transpor
 		DisableChallengeResourceVerification: !microsofts(origin),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open the Key Vault: %w", err)
+		return nil, err
 	}
 	return &vault{name: cmp.Or(name, origin.Host), client: client, log: log}, nil
 }
