@@ -25,7 +25,7 @@ type fakeAPI struct {
 	arrived atomic.Int32 // events that came since the page was loaded
 	polls   atomic.Int32 // how often the backfill's job was asked for
 	down    atomic.Bool  // a feed fails
-	own     atomic.Bool  // what arrived is of AOC's own log
+	own     atomic.Int32 // how many of those are of AOC's own log
 	narrow  atomic.Bool  // counts are not told to the caller
 	refusal atomic.Pointer[refusal]
 }
@@ -137,7 +137,7 @@ func (f *fakeAPI) stored() []audit.Stored {
 	var all []audit.Stored
 	for i := f.arrived.Load(); i > 0; i-- {
 		s := fakeEvent(1000+int(i), f.events[0].Event.Time.Add(time.Duration(i)*time.Second))
-		if f.own.Load() {
+		if i <= f.own.Load() {
 			s.Event.Source, s.Event.Service = audit.AOC, audit.ServiceAOC
 		}
 		all = append(all, s)
