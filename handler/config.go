@@ -47,6 +47,16 @@ type Config struct {
 	Retention                                  time.Duration // 0: nothing is deleted
 }
 
+// String leaves the secrets out, and everything else too: what is logged of the
+// settings is logged by name.
+func (c Config) String() string { return "the settings of the tenant " + c.TenantID }
+
+// GoString is String.
+func (c Config) GoString() string { return c.String() }
+
+// LogValue is String.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
 // AuthConfig is what is set of sign-in and privacy.
 type AuthConfig struct {
 	Said, Enabled                                      bool
@@ -210,7 +220,7 @@ var settings = []setting{
 		c.DocsEnabled, err = yesNo(v)
 		return err
 	}},
-	{"AZURE_KEY_VAULT_NAME", "", "a Key Vault whose secrets are used where the setting itself is empty: aoc-client-secret, aoc-mongo-uri, aoc-webhook-client-secret, aoc-llm-api-key", func(c *Config, v string) error {
+	{"AZURE_KEY_VAULT_NAME", "", "a Key Vault whose secrets are used where the setting itself is empty: aoc-client-secret (without one the identity signs in by itself), aoc-mongo-uri, aoc-webhook-client-secret (for O365_WEBHOOK_AUTH_ID)", func(c *Config, v string) error {
 		if !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$`).MatchString(v) {
 			return expected("a vault's name, 3 to 24 letters, digits and dashes", v)
 		}

@@ -23,10 +23,7 @@ const (
 
 // openFeeds makes the client and the feeds that are switched on. It calls nobody.
 func openFeeds(config Config, kept secrets, transport http.RoundTripper, limits *limit.Limits, log *slog.Logger) (*source.Client, []ingest.Feed, error) {
-	credential, err := source.NewCredential(source.CredentialConfig{
-		TenantID: config.TenantID, ClientID: config.ClientID, ClientSecret: config.ClientSecret, Secret: kept.client,
-		AuthorityHost: config.Authority, Transport: transport,
-	})
+	credential, err := openCredential(config, kept, transport, log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -34,7 +31,7 @@ func openFeeds(config Config, kept secrets, transport http.RoundTripper, limits 
 		TenantID: config.TenantID, Credential: credential, Transport: transport, Log: log, UserAgent: "AOC/" + version,
 		GraphBaseURL: config.GraphBaseURL, ManagementBaseURL: config.ManagementBaseURL,
 		GraphResource: config.GraphResource, ManagementResource: config.ManagementResource,
-		PublisherIdentifier: config.PublisherIdentifier, Webhook: webhookOf(config),
+		PublisherIdentifier: config.PublisherIdentifier, Webhook: webhookOf(config, kept),
 		Limits: source.Limits{
 			Management: limits.Limiter("management", config.ManagementPerMinute, time.Minute),
 			Reports:    limits.Limiter("reports", reportsCalls, reportsSpan),
@@ -58,12 +55,13 @@ func openFeeds(config Config, kept secrets, transport http.RoundTripper, limits 
 	return client, feeds, nil
 }
 
-// webhookOf is where the Management API is to push, where both are set.
-func webhookOf(config Config) source.Webhook {
-	if config.PublicURL == "" || config.WebhookAuthID == "" {
+// webhookOf is where the Management API is to push, where there is an address
+// and a secret for it.
+func webhookOf(config Config, kept secrets) source.Webhook {
+	if config.PublicURL == "" || kept.webhook == nil {
 		return source.Webhook{}
 	}
-	return source.Webhook{Address: config.PublicURL + "/api/webhooks/o365", AuthID: config.WebhookAuthID}
+	return source.Webhook{Address: config.PublicURL + "/api/webhooks/o365", AuthID: kept.webhook}
 }
 
 // purview is source's Purview in the words of ingest, which must not know the

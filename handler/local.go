@@ -108,7 +108,7 @@ func local(ctx context.Context, args []string, getenv func(string) string, stdou
 	if _, err := openNormalizer(config); err != nil {
 		return usageError{err}
 	}
-	host, err := newHost(env, stderr, config.LogLevel)
+	host, err := newHost(env, stderr, config)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func local(ctx context.Context, args []string, getenv func(string) string, stdou
 
 // newHost is the small Functions host over the embedded files. The handler is
 // this program again.
-func newHost(env environment, stderr io.Writer, level slog.Level) (*azfunc.Host, error) {
+func newHost(env environment, stderr io.Writer, config Config) (*azfunc.Host, error) {
 	files, err := azfunc.Open(aoc.Functions)
 	if err != nil {
 		return nil, err
@@ -147,9 +147,17 @@ func newHost(env environment, stderr io.Writer, level slog.Level) (*azfunc.Host,
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	return azfunc.NewHost(files, azfunc.HostOptions{
-		Executable: self, Env: env.list(), Page: static.Handler(), Output: stderr,
-		Log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})),
+		Executable: self, Env: env.list(), Page: static.Handler(elsewhere(config)...), Output: stderr,
+		Log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: config.LogLevel})),
 	})
+}
+
+// elsewhere is whom the page talks to besides its own origin.
+func elsewhere(config Config) []string {
+	if config.Auth.Enabled && !config.Demo {
+		return []string{config.Authority}
+	}
+	return nil
 }
 
 // front is what Azure's front end is: it adds the address that calls. In the

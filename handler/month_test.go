@@ -110,7 +110,7 @@ func (c *collector) tick(t *testing.T) {
 }
 
 // testWebhook is where the tenant pushes, to whoever Options.Webhooks reaches.
-var testWebhook = source.Webhook{Address: "https://aoc.example/api/webhooks/o365", AuthID: "0123456789abcdef"}
+var testWebhook = source.Webhook{Address: "https://aoc.example/api/webhooks/o365", AuthID: func(context.Context) (string, error) { return "0123456789abcdef", nil }}
 
 // inMemory is a handler as a transport.
 type inMemory func() http.Handler
@@ -129,7 +129,7 @@ func TestPushIsKeptEnabledAndHeard(t *testing.T) {
 			Seed: 7, Epoch: time.Now(), People: 10, Webhooks: &http.Client{Transport: inMemory(func() http.Handler { return hook })},
 		}, testWebhook, audit.M365General)
 		push := (&api.API{
-			Push: c.planner, WebhookAuthID: func(context.Context) (string, error) { return testWebhook.AuthID, nil }, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+			Push: c.planner, WebhookAuthID: testWebhook.AuthID, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 			Features: api.Features{TenantID: c.tenant.TenantID(), Sources: []audit.Source{audit.M365General}},
 		}).Handler()
 		stored := func() int {

@@ -129,7 +129,7 @@ func (u *upkeepRun) open(ctx context.Context, o localOptions, getenv func(string
 // runCheck prints the preflight.
 func runCheck(ctx context.Context, u *upkeepRun) error {
 	failed := false
-	for _, c := range u.client.Check(ctx, u.config.Sources...) {
+	for _, c := range u.preflight(u.config).Check(ctx, u.config.Sources...) {
 		fmt.Fprintf(u.out, "%-8s %s: %s\n", c.State, c.Name, c.Found)
 		if c.Advice != "" {
 			fmt.Fprintf(u.out, "         → %s\n", strings.ReplaceAll(c.Advice, "\n", "\n           "))

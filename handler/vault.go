@@ -38,6 +38,9 @@ const (
 	maxVaultBody = 1 << 20          // a secret has at most 25 kB
 )
 
+// errNoSecret is a vault that can be read and has no such secret.
+var errNoSecret = errors.New("it is not there")
+
 // vaultName is what a vault may be called. [Key Vault: vault name]
 var vaultName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9-]{1,22}[a-zA-Z0-9]$`)
 
@@ -168,6 +171,8 @@ func (v *vault) explain(ctx context.Context, name string, err error) error {
 	var signIn *signInError
 	var failed *url.Error
 	switch {
+	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+		return fmt.Errorf("%w. Make it with: az keyvault secret set --vault-name %s --name %s --file <a file that holds it>", errNoSecret, v.name, name)
 	case errors.As(err, &answer):
 		return errors.New(v.refusal(name, answer))
 	case errors.As(err, &signIn):
@@ -188,8 +193,6 @@ func (v *vault) explain(ctx context.Context, name string, err error) error {
 // codes]
 func (v *vault) refusal(name string, answer *azcore.ResponseError) string {
 	switch code := answer.StatusCode; {
-	case code == http.StatusNotFound:
-		return fmt.Sprintf("it is not there. Make it with: az keyvault secret set --vault-name %s --name %s --file <a file that holds it>", v.name, name)
 	case code == http.StatusForbidden:
 		return v.forbidden(name, innerCode(answer.RawResponse))
 	case code == http.StatusUnauthorized:

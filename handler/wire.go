@@ -104,7 +104,7 @@ func openAPI(config Config, a *app, normalizer *normalize.Normalizer) (*api.API,
 		return nil, err
 	}
 	return &api.API{
-		Events: a.store, Jobs: a.planner, Ledger: a.store, Preflight: a.client, Push: a.planner,
+		Events: a.store, Jobs: a.planner, Ledger: a.store, Preflight: a.preflight(config), Push: a.planner,
 		Callers: callers, Limiter: openQuotas(a), OwnLog: &ingest.OwnLog{Store: a.store, Normalizer: normalizer, TenantID: config.TenantID},
 		WebhookAuthID: a.secrets.webhook, Version: versionOf(), SignIn: signInOf(config),
 		MaxHours: ingest.MaxBackfillHours, Retention: config.Retention, LateAfter: 2*audit.WindowLength + config.FetchInterval,
@@ -115,6 +115,10 @@ func openAPI(config Config, a *app, normalizer *normalize.Normalizer) (*api.API,
 			Demo: config.Demo, AuthEnabled: config.Auth.Enabled, PeriodicFetch: config.PeriodicFetch, TenantID: config.TenantID, Sources: config.Sources,
 		},
 	}, nil
+}
+
+func (a *app) preflight(config Config) preflight {
+	return preflight{client: a.client, vault: a.secrets.vault, publicURL: config.PublicURL}
 }
 
 // nameCaches are where directory names are kept: Redis where there is one, and

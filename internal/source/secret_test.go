@@ -181,13 +181,15 @@ func TestNoWayOfPrintingShowsTheSecret(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{graphScope}})
 	require.NoError(t, err)
-	client := open(t, "https://stub.example", transport, func(cfg *Config) { cfg.Credential, cfg.Webhook = c, Webhook{"https://a", "hook-canary"} })
+	client := open(t, "https://stub.example", transport, func(cfg *Config) {
+		cfg.Credential, cfg.Webhook = c, Webhook{"https://a", func(context.Context) (string, error) { return "hook-canary", nil }}
+	})
 	var log bytes.Buffer
 	for _, h := range []slog.Handler{slog.NewJSONHandler(&log, nil), slog.NewTextHandler(&log, nil)} {
 		slog.New(h).InfoContext(t.Context(), "x", "config", cfg, "pointer", &cfg, "credential", c, "source", Config{Credential: c})
 	}
 	inner := c.(*rotating).kept
-	for _, thing := range []any{cfg, &cfg, c, Config{Credential: c}, &Config{Credential: c, Webhook: Webhook{"https://a", "hook-canary"}}, inner, *inner, client, c.(*rotating).secret, []any{c, cfg}, newTokens(c), map[string]any{"c": c, "cfg": cfg}} {
+	for _, thing := range []any{cfg, &cfg, c, Config{Credential: c}, &Config{Credential: c, Webhook: Webhook{"https://a", func(context.Context) (string, error) { return "hook-canary", nil }}}, inner, *inner, client, c.(*rotating).secret, []any{c, cfg}, newTokens(c), map[string]any{"c": c, "cfg": cfg}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 			fmt.Fprintf(&log, verb+"\n", thing)
 		}

@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,23 +29,20 @@ type subscription struct {
 	contentType string
 	turn        chan struct{} // one at a time; guards what follows
 	enabled     bool
-	looked      time.Time // the last look that was answered
-	started     time.Time // the last start that was answered
-	refused     error     // what it was answered, nil after success
+	looked      time.Time         // the last look that was answered
+	started     time.Time         // the last start that was answered
+	refused     error             // what it was answered, nil after success
+	sent        [sha256.Size]byte // hash of the AuthID that the webhook was set with here; zero: it was set before this process began
 }
 
 // Webhook is where the Management API tells of new content besides being asked.
 // Polling goes on: a webhook is disabled after failures, and tells late.
 type Webhook struct {
 	Address string // https
-	AuthID  string `json:"-"` // comes back in the header Webhook-AuthID of every call: a secret
+	// AuthID is what comes back in the header Webhook-AuthID of every call: a
+	// secret, which may change.
+	AuthID func(ctx context.Context) (string, error)
 }
-
-// String leaves the secret out.
-func (w Webhook) String() string { return w.Address }
-
-// GoString is String.
-func (w Webhook) GoString() string { return w.Address }
 
 // keep makes sure, once in a process, that the subscription is enabled, and
 // every 15 minutes that its webhook is, where there is to be one.
@@ -65,6 +63,7 @@ func (s *subscription) keep(ctx context.Context) error {
 		return err
 	}
 	s.looked = time.Now()
+	hooked = hooked && !s.changed(ctx)
 	if s.client.webhook.Address != "" && !hooked && time.Since(s.started) >= startPause {
 		if err := s.start(ctx, s.client.webhook); err == nil {
 			return nil
@@ -157,14 +156,29 @@ func (s *subscription) start(ctx context.Context, hook Webhook) error {
 	return nil
 }
 
+// changed reports whether the webhook was set here with another AuthID than the
+// one that counts now.
+func (s *subscription) changed(ctx context.Context) bool {
+	if s.sent == [sha256.Size]byte{} {
+		return false
+	}
+	id, err := s.client.webhook.AuthID(ctx)
+	return err == nil && sha256.Sum256([]byte(id)) != s.sent
+}
+
 func (s *subscription) startRequest(ctx context.Context, hook Webhook) (*http.Request, error) {
 	link := s.client.feedURL("subscriptions/start", url.Values{"contentType": {s.contentType}})
 	var body io.Reader
 	if hook.Address != "" {
-		text, err := json.Marshal(map[string]any{"webhook": map[string]string{"address": hook.Address, "authId": hook.AuthID, "expiration": ""}})
+		id, err := hook.AuthID(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("the webhook's secret: %w", err)
+		}
+		text, err := json.Marshal(map[string]any{"webhook": map[string]string{"address": hook.Address, "authId": id, "expiration": ""}})
 		if err != nil {
 			return nil, err
 		}
+		s.sent = sha256.Sum256([]byte(id))
 		body = bytes.NewReader(text)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, link.String(), body)
