@@ -45,9 +45,15 @@ type program struct {
 // Nobody signs in, and tests may ask as often as they like, unless env says otherwise.
 func start(t *testing.T, env []string, args ...string) *program {
 	t.Helper()
+	return startHeard(t, t.Output(), env, args...)
+}
+
+// startHeard is start with an ear for what the program logs.
+func startHeard(t *testing.T, stderr io.Writer, env []string, args ...string) *program {
+	t.Helper()
 	cmd := command(t.Context(), append([]string{"AUTH_ENABLED=false", "RATE_LIMIT_REQUESTS=100000"}, env...), append([]string{"local", "--addr", "127.0.0.1:0"}, args...)...)
 	cmd.Dir = t.TempDir()
-	cmd.Stderr = t.Output()
+	cmd.Stderr = stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

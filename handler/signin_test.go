@@ -169,3 +169,25 @@ func TestSignInOnThePage(t *testing.T) {
 	require.False(t, browsertest.Eval[bool](b, "[...document.querySelectorAll('#filter-service option')].some((o) => o.value === 'Exchange')"))
 	require.Empty(t, b.Messages(), "the console")
 }
+
+// TestRedisOutOfReach: callers are refused, and collection goes on.
+func TestRedisOutOfReach(t *testing.T) {
+	t.Parallel()
+	p := start(t, []string{"REDIS_URL=redis://127.0.0.1:1/0"}, "--demo", "--people", "15", "--data", t.TempDir())
+	var answer struct{ Error struct{ Code, Message string } }
+	require.Equal(t, http.StatusTooManyRequests, p.call("GET", "/api/events", &answer))
+	require.Equal(t, "rate_limited", answer.Error.Code)
+	require.Contains(t, answer.Error.Message, "cannot be looked up")
+	require.Equal(t, http.StatusServiceUnavailable, p.call("GET", "/health/ready", nil))
+	require.Equal(t, http.StatusOK, p.call("GET", "/health", nil))
+	stored := regexp.MustCompile(`(?m)^aoc_feed_records_total\{source="m365\.[a-z]+"\} [1-9]`)
+	require.Eventually(t, func() bool {
+		resp, err := http.Get(p.url + "/metrics")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		return err == nil && stored.Match(body)
+	}, 3*time.Minute, time.Second)
+}
