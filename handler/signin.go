@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"aoc/internal/api"
@@ -29,9 +30,18 @@ func openCallers(config Config, a *app) (api.Callers, error) {
 	return auth.New(auth.Config{
 		TenantID: config.TenantID, ClientID: signInClient(config), Audiences: config.Auth.Audiences, Authority: config.Authority,
 		AllowedRoles: config.Auth.AllowedRoles, AllowedGroups: config.Auth.AllowedGroups, AdminRoles: config.Auth.AdminRoles,
-		PrivacyServices: config.Auth.PrivacyServices, PrivacyOperations: config.Auth.PrivacyOperations, PrivacyRoles: config.Auth.PrivacyRoles,
+		PrivacyServices: hiddenServices(config.Auth), PrivacyOperations: config.Auth.PrivacyOperations, PrivacyRoles: config.Auth.PrivacyRoles,
 		Groups: a.client, Transport: a.transport, Log: a.log,
 	})
+}
+
+// hiddenServices are hidden from those without a privacy role: what is set, and
+// AOC's own log with it, which quotes what others looked for and looked at.
+func hiddenServices(c AuthConfig) []string {
+	if len(c.PrivacyServices)+len(c.PrivacyOperations) == 0 {
+		return nil
+	}
+	return append(slices.Clone(c.PrivacyServices), audit.ServiceAOC)
 }
 
 // signInClient is the app registration that people sign in to.

@@ -116,6 +116,7 @@ func TestWhoSeesWhatInTheDemo(t *testing.T) {
 	p.token = p.tokenOf(theRestricted)
 	require.Zero(t, p.count("service=Exchange"))
 	require.Zero(t, p.count("source=m365.exchange"))
+	require.Zero(t, p.count("service=AOC"), "it quotes what others looked for")
 	require.NotZero(t, p.count("service=Entra"))
 	require.Equal(t, 403, p.call("GET", "/api/quarantine", nil))
 	var options map[string][]string

@@ -52,7 +52,8 @@ func isNameLike(word string) bool {
 // tagsSecret looks for XML elements and attributes that name secrets and have
 // content, as in the profile of a wireless network.
 func tagsSecret(s string, setting bool) bool {
-	for tag := range strings.SplitSeq(s, "<") {
+	_, tags, _ := strings.Cut(s, "<")
+	for tag := range strings.SplitSeq(tags, "<") {
 		inside, after, _ := strings.Cut(tag, ">")
 		name, attributes, _ := strings.Cut(strings.TrimSpace(inside), " ")
 		if isTagSecret(name, setting) && !isHarmlessText(strings.TrimSpace(after)) {
@@ -61,7 +62,7 @@ func tagsSecret(s string, setting bool) bool {
 		for attributes != "" {
 			var attribute, rest string
 			attribute, rest, _ = strings.Cut(attributes, "=")
-			if isTagSecret(strings.TrimSpace(attribute), setting) && !isHarmlessText(firstQuoted(rest)) {
+			if words := strings.Fields(attribute); len(words) > 0 && isTagSecret(words[len(words)-1], setting) && !isHarmlessText(firstQuoted(rest)) {
 				return true
 			}
 			_, attributes, _ = strings.Cut(rest, " ")
@@ -75,7 +76,7 @@ func isTagSecret(name string, setting bool) bool {
 	if i := strings.LastIndexByte(name, ':'); i >= 0 {
 		name = name[i+1:]
 	}
-	return strings.EqualFold(name, "keyMaterial") || isSecretName(name, setting)
+	return strings.EqualFold(name, "keyMaterial") || isNameLike(name) && isSecretName(name, setting)
 }
 
 // firstQuoted is what stands in the quotes that s begins with.

@@ -121,3 +121,12 @@ func TestSecretNames(t *testing.T) {
 		require.Equal(t, want.setting, isSecretName(name, true), name)
 	}
 }
+
+// Intune's records come by way of the Management API too.
+func TestSettingsOfIntuneByTheManagementAPI(t *testing.T) {
+	for workload, want := range map[string]string{"MicrosoftIntune": "[redacted]", "Exchange": "x1"} {
+		s, err := New(DefaultMappings()).Normalize(record(`,"Workload":"` + workload + `","ModifiedProperties":[{"Name":"WifiKey","NewValue":"x1"}]`))
+		require.NoError(t, err)
+		require.Equal(t, want, s.Event.Changes[0].New)
+	}
+}

@@ -75,14 +75,15 @@ func isSecretName(name string, setting bool) bool {
 	if len(words) == 0 {
 		return false
 	}
-	last, whole := words[len(words)-1], strings.Join(words, "")
-	if wholeNames[whole] {
-		return true
+	last := words[len(words)-1]
+	if aboutWords[last] {
+		return strings.EqualFold(name, "clientState")
 	}
-	if publicNames[whole] || aboutWords[last] {
+	whole := strings.Join(words, "")
+	if publicNames[whole] {
 		return false
 	}
-	if last == "pin" || secretWords[words[0]] || setting && settingWords[words[0]] {
+	if wholeNames[whole] || last == "pin" || secretWords[words[0]] || setting && settingWords[words[0]] {
 		return true
 	}
 	for i, w := range words[1:] {
@@ -126,25 +127,20 @@ func endsSecret(word string, setting bool) bool {
 	if slices.ContainsFunc(endings, hasEnd) || setting && slices.ContainsFunc(settingEndings, hasEnd) {
 		return true
 	}
-	for _, compound := range [...]struct {
-		end   string
-		kinds map[string]bool
-	}{{"key", keyKinds}, {"keys", keyKinds}, {"code", codeKinds}, {"codes", codeKinds}} {
-		before, ok := strings.CutSuffix(word, compound.end)
-		for kind := range compound.kinds {
-			if ok && strings.HasSuffix(before, kind) {
-				return true
-			}
-		}
+	if before, ok := strings.CutSuffix(strings.TrimSuffix(word, "s"), "key"); ok && hasEnding(before, keyKinds) {
+		return true
+	}
+	if before, ok := strings.CutSuffix(strings.TrimSuffix(word, "s"), "code"); ok && hasEnding(before, codeKinds) {
+		return true
 	}
 	_, about, ok := strings.Cut(word, "password")
-	return ok && !isAboutEnd(about)
+	return ok && !hasEnding(about, aboutWords)
 }
 
-// isAboutEnd reports whether a word ends with one that is about a secret.
-func isAboutEnd(word string) bool {
-	for about := range aboutWords {
-		if strings.HasSuffix(word, about) {
+// hasEnding reports whether a word ends with one of the set.
+func hasEnding(word string, set map[string]bool) bool {
+	for end := range set {
+		if word != "" && strings.HasSuffix(word, end) {
 			return true
 		}
 	}

@@ -206,24 +206,23 @@ func clientSecrets(b []byte, found []span) []span {
 
 // urlPasswords finds the password of https://user:password@host.
 func urlPasswords(b []byte, found []span) []span {
-	for at := range b {
-		if b[at] != '@' {
+	for i := 0; ; {
+		at := bytes.IndexByte(b[i:], ':')
+		if at < 0 {
+			return found
+		}
+		i += at + 1
+		from := run(b, i, func(c byte) bool { return c == '/' || c == '\\' })
+		if bytes.Count(b[i:from], []byte("/")) != 2 {
 			continue
 		}
-		i := at
-		for i > 0 && at-i < 512 && b[i-1] > ' ' && bytes.IndexByte([]byte(`/"'<>\`), b[i-1]) < 0 {
-			i--
-		}
-		before := bytes.ReplaceAll(b[max(0, i-8):i], []byte(`\`), nil)
-		colon := bytes.IndexByte(b[i:at], ':')
-		if !bytes.HasSuffix(before, []byte("://")) || colon < 0 {
-			continue
-		}
-		if from := i + colon + 1; from < at && string(b[from:at]) != marker {
-			found = append(found, span{from, at})
+		i = run(b, from, func(c byte) bool { return c > ' ' && bytes.IndexByte([]byte(`/"'<>\`), c) < 0 })
+		user, rest, _ := bytes.Cut(b[from:i], []byte(":"))
+		password := rest[:max(0, bytes.LastIndexByte(rest, '@'))]
+		if start := from + len(user) + 1; len(password) > 0 && string(password) != marker {
+			found = append(found, span{start, start + len(password)})
 		}
 	}
-	return found
 }
 
 // recoveryPasswords finds recovery passwords of BitLocker: eight groups of six

@@ -264,7 +264,7 @@ func TestEndlessHints(t *testing.T) {
 	require.NotErrorIs(t, err, context.DeadlineExceeded)
 }
 
-// TestTLS: who cannot prove the name gets nothing.
+// TestTLS: who cannot prove the name gets nothing, and its connection is closed.
 func TestTLS(t *testing.T) {
 	signed := func(name string, until time.Time) *tls.Config {
 		return &tls.Config{Certificates: []tls.Certificate{*newAuthority().leaf(name, until)}}
@@ -272,19 +272,45 @@ func TestTLS(t *testing.T) {
 	old := signed("hooks.example.com", time.Time{})
 	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	for want, config := range map[string]*tls.Config{
-		"its certificate is for another name":                   signed("evil.example", time.Time{}),
+		"":                                    signed("hooks.example.com", time.Time{}),
+		"its certificate is for another name": signed("a.siem.example.com", time.Time{}),
 		"its certificate has expired or is not valid yet":       signed("hooks.example.com", time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)),
 		"it broke TLS off: tls: protocol version not supported": old,
 	} {
-		r := newRig(t, Config{Allow: allowed}, leadTo("*", public), fine)
-		reached := false
-		r.speak(t, config, func(conn net.Conn) { _, err := conn.Read(make([]byte, 1)); reached = err == nil })
-		_, err := r.get(t, hook)
-		require.ErrorContains(t, err, "call https://hooks.example.com: "+want)
-		require.NotContains(t, err.Error(), canary)
-		require.False(t, reached)
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(2 * 365 * 24 * time.Hour) // the bubble's clock starts in 2000
+			r := newRig(t, Config{Allow: allowed}, leadTo("*", public), fine)
+			reached, closed := false, false
+			r.speak(t, config, func(conn net.Conn) {
+				_, err := http.ReadRequest(bufio.NewReader(conn))
+				reached = err == nil
+				_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
+			})
+			connect := r.Client.connect
+			r.Client.connect = func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := connect(ctx, network, address)
+				return &watched{conn, &closed}, err
+			}
+			_, err := r.get(t, hook)
+			synctest.Wait()
+			require.True(t, closed)
+			require.Equal(t, want == "", reached)
+			if want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.EqualError(t, err, "call https://hooks.example.com: "+want)
+		})
 	}
 }
+
+// watched is a connection that tells whether it was closed.
+type watched struct {
+	net.Conn
+	closed *bool
+}
+
+func (w *watched) Close() error { *w.closed = true; return w.Conn.Close() }
 
 // TestRealConnections: over TCP a host of this machine is refused by design,
 // at the look-up and, were that not there, at the socket. The test's one exempt
