@@ -46,7 +46,7 @@ func testApp(t *testing.T) *app {
 	config, err := readConfig(from(map[string]string{
 		"TENANT_ID": "8e2f1c3a-0000-4000-8000-00000000000a", "CLIENT_ID": "c", "CLIENT_SECRET": "s", "SQLITE_PATH": t.TempDir() + "/aoc.db",
 		"AUTHORITY_HOST": "https://127.0.0.1:1", "GRAPH_BASE_URL": "https://127.0.0.1:1", "MANAGEMENT_BASE_URL": "https://127.0.0.1:1",
-		"O365_WEBHOOK_AUTH_ID": "0123456789abcdef", "AUTH_ENABLED": "false",
+		"O365_WEBHOOK_AUTH_ID": "0123456789abcdef", "AUTH_ENABLED": "false", "DOCS_ENABLED": "true",
 	}))
 	require.NoError(t, err)
 	a, err := wire(config, slog.New(slog.NewTextHandler(t.Output(), nil)))

@@ -108,7 +108,7 @@ func openAPI(config Config, a *app, normalizer *normalize.Normalizer) (*api.API,
 		Callers: callers, Limiter: openQuotas(a), OwnLog: &ingest.OwnLog{Store: a.store, Normalizer: normalizer, TenantID: config.TenantID},
 		WebhookAuthID: a.secrets.webhook, Version: versionOf(), SignIn: signInOf(config),
 		MaxHours: ingest.MaxBackfillHours, Retention: config.Retention, LateAfter: 2*audit.WindowLength + config.FetchInterval,
-		TrustedOrigins: config.CORSOrigins, TrustedProxies: config.TrustedProxies, BehindHost: true, LocalNames: config.Alone && !config.Auth.Enabled,
+		TrustedOrigins: config.CORSOrigins, TrustedProxies: config.TrustedProxies, BehindHost: true, DocsEnabled: config.DocsEnabled, LocalNames: config.Alone && !config.Auth.Enabled,
 		MetricsAllowed: config.MetricsAllowed, Instances: a.store, Dependencies: a.dependencies(config),
 		Quotas: api.DefaultQuotas(config.RateRequests, config.RateWindow), Log: a.log,
 		Features: api.Features{

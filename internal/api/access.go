@@ -143,7 +143,7 @@ func (a *API) limit(route Route, w http.ResponseWriter, r *http.Request, p audit
 	d, err := a.Limiter.Take(ctx, q, who)
 	if err != nil {
 		a.metrics().unlimited.Inc()
-		a.Log.WarnContext(r.Context(), "a quota cannot be looked up: the request is refused", "quota", q.Name, "error", err)
+		a.Log.DebugContext(r.Context(), "a quota cannot be looked up: the request is refused", "quota", q.Name, "error", err)
 		return &limitedError{quota: q, retry: time.Second, unknown: err}
 	}
 	h := w.Header()

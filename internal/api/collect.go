@@ -132,7 +132,7 @@ type jobsAnswer struct {
 // services together, so it is for callers from whom none is hidden.
 type jobAnswer struct {
 	audit.Job
-	After    string           `json:"-"` // where it stands is an event's id
+	After    string           `json:"after,omitempty" jsonschema:"-"` // never set: where it stands is an event's id
 	Progress progressAnswer   `json:"progress" jsonschema:"How much of it is done."`
 	Before   *audit.Counts    `json:"before" jsonschema:"What its windows had counted when it was made; null for callers from whom some services are hidden."`
 	Queries  []audit.JobQuery `json:"queries,omitempty" jsonschema:"Of a Purview job; left out for callers from whom some services are hidden."`

@@ -47,7 +47,7 @@ type rawAnswer struct {
 	Size   int             `json:"size" jsonschema:"Of the bytes as stored."`
 }
 
-type eventAnswer struct {
+type eventRecord struct {
 	Event audit.Event `json:"event" jsonschema:"What AOC makes of the record."`
 	Raw   rawAnswer   `json:"raw" jsonschema:"The record itself."`
 }
@@ -80,14 +80,15 @@ func (a *API) event(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.note(r, noted{targets: []audit.Target{{ID: event.ID, Name: event.Summary, Type: "event"}}, same: []string{event.ID}}); err != nil {
+	// By its id alone: not everybody who may read the log may see the event.
+	if err := a.note(r, noted{targets: []audit.Target{{ID: event.ID, Type: "event"}}, same: []string{event.ID}}); err != nil {
 		return err
 	}
 	answer := rawAnswer{Text: strings.ToValidUTF8(string(raw.Bytes), "\uFFFD"), SHA256: raw.SHA256, Size: len(raw.Bytes)}
 	if json.Valid(raw.Bytes) {
 		answer.JSON = raw.Bytes
 	}
-	return writeJSON(w, http.StatusOK, eventAnswer{Event: shownEvent(event), Raw: answer})
+	return writeJSON(w, http.StatusOK, eventRecord{Event: shownEvent(event), Raw: answer})
 }
 
 // filterOptions lists the values that filters can take, as far as the caller

@@ -24,8 +24,7 @@ func scraped(t *testing.T, a *API, hops ...string) (int, string) {
 	t.Helper()
 	r := httptest.NewRequest("GET", "/metrics", nil)
 	r.RemoteAddr, r.Header["X-Forwarded-For"] = "127.0.0.1:999", hops
-	w := httptest.NewRecorder()
-	a.Handler().ServeHTTP(w, r)
+	w := served(t, a, r)
 	return w.Code, w.Body.String()
 }
 
@@ -180,13 +179,12 @@ func TestReadyIsNoWayToHammer(t *testing.T) {
 		a, _, _, _ := guarded(t)
 		looks := 0
 		a.Dependencies = []Dependency{{"database", true, func(context.Context) (string, error) { looks++; return "ok", nil }}}
-		h := a.Handler()
 		for range 1000 {
-			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/health/ready", nil))
+			served(t, a, httptest.NewRequest("GET", "/health/ready", nil))
 		}
 		require.Equal(t, 1, looks)
 		time.Sleep(readyFresh)
-		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/health/ready", nil))
+		served(t, a, httptest.NewRequest("GET", "/health/ready", nil))
 		require.Equal(t, 2, looks)
 	})
 }

@@ -226,7 +226,7 @@ func TestQuarantineIsListed(t *testing.T) {
 	require.Equal(t, true, object(records[4])["bytes_cut"])
 
 	for i := range 600 {
-		l.bad = append(l.bad, audit.Quarantined{ID: fmt.Sprintf("r%03d", i), Raw: []byte(`x`)})
+		l.bad = append(l.bad, audit.Quarantined{ID: fmt.Sprintf("r%03d", i), Source: audit.M365DLP, Raw: []byte(`x`)})
 	}
 	_, answer, _ = call(t, a, "GET", "/api/quarantine?limit=9999", "")
 	require.Len(t, answer["records"], maxPage, "clamped")

@@ -114,7 +114,8 @@ func TestOwnFunctions(t *testing.T) {
 		"health":        "httpTrigger GET /health",
 		"health-ready":  "httpTrigger GET /health/ready",
 		"metrics":       "httpTrigger GET /metrics",
-		"openapi": "httpTrigger GET /openapi.json", "docs": "httpTrigger GET /docs",
+		"openapi":       "httpTrigger GET /openapi.json",
+		"docs":          "httpTrigger GET /docs",
 		"version":       "httpTrigger GET,OPTIONS /api/version",
 		"config":        "httpTrigger GET,OPTIONS /api/config/{section}",
 	}, got)
