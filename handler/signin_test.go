@@ -175,7 +175,9 @@ func TestSignInOnThePage(t *testing.T) {
 func TestRedisOutOfReach(t *testing.T) {
 	t.Parallel()
 	p := start(t, []string{"REDIS_URL=redis://127.0.0.1:1/0"}, "--demo", "--people", "15", "--data", t.TempDir())
-	var answer struct{ Error struct{ Code, Message string } }
+	var answer struct {
+		Error struct{ Code, Message string }
+	}
 	require.Equal(t, http.StatusTooManyRequests, p.call("GET", "/api/events", &answer))
 	require.Equal(t, "rate_limited", answer.Error.Code)
 	require.Contains(t, answer.Error.Message, "cannot be looked up")
