@@ -100,6 +100,12 @@ func (v *Verifier) authenticate(ctx context.Context, authorization []string) (au
 	if err != nil {
 		return audit.Principal{}, err
 	}
+	if err := v.keys.hopeless(t.looksLike(), t.kid); err != nil {
+		return audit.Principal{}, err
+	}
+	if err := t.understand(); err != nil {
+		return audit.Principal{}, err
+	}
 	if t.claims.text("tid") != v.tenant {
 		return audit.Principal{}, bad(classTenant, "the token is of another tenant")
 	}

@@ -70,6 +70,25 @@ func (k *keyring) find(ctx context.Context, e edition, kid string) (*keySet, err
 	return k.seek(ctx, e, kid)
 }
 
+// hopeless returns the error for a kid that is unknown and for which no keys may
+// be fetched now, before anything is spent on the token's claims: a flood of
+// made-up kids must cost less than it takes to send. It returns nil where it is
+// worth looking further.
+func (k *keyring) hopeless(e edition, kid string) error {
+	s := &k.shelves[e]
+	set := s.usable()
+	if set == nil || set.has(kid) || time.Since(set.at) >= refreshEvery {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s.flight != nil || k.due(e) || s.set.Load().has(kid) {
+		return nil
+	}
+	s.wanted = time.Now()
+	return s.lacks()
+}
+
 // usable returns the last good keys unless they are too old.
 func (s *shelf) usable() *keySet {
 	if set := s.set.Load(); set != nil && time.Since(set.at) < keepFor {

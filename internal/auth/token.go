@@ -20,6 +20,7 @@ const maxNesting = 16
 type token struct {
 	raw     string
 	kid     string
+	payload []byte // what claims are read from
 	edition edition
 	claims  claims
 }
@@ -40,8 +41,9 @@ func bearer(authorization []string) (string, error) {
 	return raw, nil
 }
 
-// parse takes a token in compact form apart. It is stricter than JWT libraries
-// are, so that no two readers can understand one token differently.
+// parse takes a token in compact form apart and reads its header. It is stricter
+// than JWT libraries are, so that no two readers can understand one token
+// differently.
 func parse(raw string) (*token, error) {
 	if len(raw) > maxToken {
 		return nil, bad(classMalformed, "the token is too long")
@@ -62,11 +64,7 @@ func parse(raw string) (*token, error) {
 		}
 		decoded[i] = b
 	}
-	return understand(raw, decoded[0], decoded[1])
-}
-
-func understand(raw string, header, payload []byte) (*token, error) {
-	h, err := object(header)
+	h, err := object(decoded[0])
 	if err != nil {
 		return nil, bad(classMalformed, "the token's header is not one clean JSON object")
 	}
@@ -74,13 +72,27 @@ func understand(raw string, header, payload []byte) (*token, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := object(payload)
+	return &token{raw: raw, kid: kid, payload: decoded[1]}, nil
+}
+
+// understand reads the claims.
+func (t *token) understand() error {
+	c, err := object(t.payload)
 	if err != nil {
-		return nil, bad(classMalformed, "the token's claims are not one clean JSON object")
+		return bad(classMalformed, "the token's claims are not one clean JSON object")
 	}
-	t := &token{raw: raw, kid: kid, claims: c}
+	t.claims = c
 	t.edition, err = t.claims.check()
-	return t, err
+	return err
+}
+
+// looksLike is the edition that a token seems to be of before its claims are
+// read: good enough to refuse an unknown key by, and for nothing else.
+func (t *token) looksLike() edition {
+	if bytes.Contains(t.payload, []byte(`"ver":"2.0"`)) {
+		return v2
+	}
+	return v1
 }
 
 func base64url(r rune) bool {
