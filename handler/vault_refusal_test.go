@@ -36,7 +36,7 @@ func TestVaultErrorsAreInWordsAndHoldNoSecret(t *testing.T) {
 		"another tenant": {vaultAnswer(401, inner("")), "one tenant"},
 		"unavailable":    {vaultAnswer(503, inner("")), "it answered 503"},
 		"bad request":    {vaultAnswer(400, `{"error":{"code":"value-canary"}}`), "it answered 400"},
-		"redirect":       {http.RedirectHandler("https://evil.example/value-canary", 307).ServeHTTP, "it redirects to another address, which is not followed"},
+		"redirect":       {http.RedirectHandler("https://evil.example/value-canary", http.StatusTemporaryRedirect).ServeHTTP, "it redirects to another address, which is not followed"},
 		"HTML":           {vaultAnswer(200, "<html>value-canary"), "another form"},
 		"a number":       {vaultAnswer(200, `{"value":12345678901234567890,"id":"value-canary"}`), "another form"},
 		"no value":       {vaultAnswer(200, `{"id":"value-canary"}`), "it is empty"},
