@@ -33,6 +33,7 @@ type Config struct {
 	CORSOrigins                                []string
 	LogLevel                                   slog.Level
 	Demo                                       bool // the tenant is the simulated one
+	Replay                                     bool // of a file: nothing of AOC's own is mixed in
 	Alone                                      bool // under the small host, which runs one handler
 	AIAsked                                    bool
 	RedisURL                                   string
@@ -250,7 +251,7 @@ func readConfig(getenv func(string) string) (Config, error) {
 			mistakes = append(mistakes, fmt.Errorf("%s: %w", s.name, err))
 		}
 	}
-	c.Demo, c.Alone = getenv(demoEnv) != "", getenv(smallHostEnv) != ""
+	c.Demo, c.Alone, c.Replay = getenv(demoEnv) != "", getenv(smallHostEnv) != "", getenv(replayEnv) != ""
 	return c, errors.Join(append(mistakes, c.missing(getenv)...)...)
 }
 
@@ -267,6 +268,9 @@ func (c *Config) missing(getenv func(string) string) []error {
 	}
 	if c.Auth.Enabled && !isGUID(signInClient(*c)) {
 		mistakes = append(mistakes, errors.New("AUTH_CLIENT_ID: AUTH_ENABLED needs the id of an app registration, a GUID, here or in CLIENT_ID"))
+	}
+	if c.Auth.Said && !c.Auth.Enabled && slices.Contains(c.CORSOrigins, "*") {
+		mistakes = append(mistakes, errors.New("CORS_ORIGINS: with AUTH_ENABLED=false, * would show everything to every web page: name the origins"))
 	}
 	if c.VaultURL != "" && c.VaultName == "" {
 		mistakes = append(mistakes, errors.New("AZURE_KEY_VAULT_NAME: it must be set where AZURE_KEY_VAULT_URL is"))
@@ -385,12 +389,10 @@ func whole(v string, least, most int) (int, error) {
 	return n, nil
 }
 
+// expected leaves out what was given: a secret is easily put into the wrong
+// setting, and under the Functions host mistakes are told to whoever asks.
 func expected(what, got string) error {
-	const most = 80
-	if len(got) > most {
-		got = got[:most] + "…"
-	}
-	return fmt.Errorf("expected %s, got %q", what, got)
+	return fmt.Errorf("expected %s, got %d characters that are none", what, len([]rune(got)))
 }
 
 func isGUID(v string) bool {

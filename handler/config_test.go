@@ -74,6 +74,26 @@ func TestSignInSettings(t *testing.T) {
 	require.False(t, c.Auth.Enabled)
 }
 
+func TestWhatWasGivenIsNotTold(t *testing.T) {
+	for name, value := range map[string]string{
+		"AUTHORITY_HOST": "https://user:hunter2@login.example", "AUTH_CLIENT_ID": "hunter2~secret", "AUTH_ENABLED": "hunter2", "SOURCES": "hunter2", "TRUSTED_PROXIES": "hunter2",
+		"CORS_ORIGINS": "hunter2", "REDIS_URL": "hunter2", "MONGO_URI": "hunter2", "RETENTION_DAYS": "hunter2", "AZURE_KEY_VAULT_NAME": "hunter2!",
+	} {
+		values := good()
+		values[name] = value
+		_, err := readConfig(from(values))
+		require.ErrorContains(t, err, name+": ")
+		require.NotContains(t, err.Error(), "hunter2")
+	}
+}
+
+func TestEverythingToEveryPageIsRefused(t *testing.T) {
+	values := good()
+	values["CORS_ORIGINS"] = "*"
+	_, err := readConfig(from(values))
+	require.ErrorContains(t, err, "CORS_ORIGINS: with AUTH_ENABLED=false")
+}
+
 func TestMistakesOfTheSettings(t *testing.T) {
 	for name, values := range map[string][]string{
 		"TENANT_ID":                      {"contoso.com", "8e2f1c3a"},

@@ -65,6 +65,7 @@ func (o *localOptions) simulate(ctx context.Context, env environment, stdout io.
 	if report, ok := tenant.Replayed(); ok {
 		o.firstHours = hoursFor(report, time.Now())
 		env.over["SOURCES"] = joined(feedsKnown)
+		env.over[replayEnv] = "true"
 		fmt.Fprintf(stdout, "%s: %s\n", o.replay, report)
 	}
 	env.fallback("FETCH_INTERVAL_MINUTES", "1")

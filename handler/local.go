@@ -23,6 +23,7 @@ import (
 
 const (
 	demoEnv      = "AOC_SIMULATED_TENANT" // tells the handler that its tenant is simulated
+	replayEnv    = "AOC_REPLAY"           // tells it that the tenant serves a file, which is looked at as it is
 	smallHostEnv = "AOC_SMALL_HOST"       // tells it that it is alone, and the queue gone at a restart
 )
 
@@ -116,7 +117,7 @@ func local(ctx context.Context, args []string, getenv func(string) string, stdou
 	if err != nil {
 		return fmt.Errorf("listen at --addr: %w", err)
 	}
-	server := &http.Server{Handler: o.front(host), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	server := &http.Server{Handler: o.front(host), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	ended := make(chan error, 2)
 	go func() { ended <- server.Serve(listener) }()
 	hostDone := make(chan struct{})

@@ -63,7 +63,7 @@ func TestHandlerServesEveryRoute(t *testing.T) {
 		if r.Method == "POST" && !strings.HasPrefix(path, "/api/") {
 			body = `{"Data":{"timer":{},"item":"{}"},"Metadata":{}}`
 		}
-		req := httptest.NewRequest(r.Method, path, strings.NewReader(body))
+		req := httptest.NewRequest(r.Method, "http://127.0.0.1"+path, strings.NewReader(body))
 		req.Header.Set("Content-Type", "application/json; charset=utf-8")
 		req.Header.Set("X-Azure-Functions-InvocationId", "1")
 		w := httptest.NewRecorder()

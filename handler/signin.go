@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"aoc/internal/api"
@@ -27,12 +29,27 @@ func openCallers(config Config, a *app) (api.Callers, error) {
 		}
 		return auth.Disabled{}, nil
 	}
+	warnOfServices(config.Auth.PrivacyServices, a.log)
+	if len(config.Auth.AdminRoles) == 0 {
+		a.log.Warn("AUTH_ADMIN_ROLES is not set: whoever is let in may start backfills and jobs")
+	}
 	return auth.New(auth.Config{
 		TenantID: config.TenantID, ClientID: signInClient(config), Audiences: config.Auth.Audiences, Authority: config.Authority,
 		AllowedRoles: config.Auth.AllowedRoles, AllowedGroups: config.Auth.AllowedGroups, AdminRoles: config.Auth.AdminRoles,
 		PrivacyServices: hiddenServices(config.Auth), PrivacyOperations: config.Auth.PrivacyOperations, PrivacyRoles: config.Auth.PrivacyRoles,
 		Groups: a.client, Transport: a.transport, Log: a.log,
 	})
+}
+
+// warnOfServices tells of names that no service of ours has: one that is
+// misspelt hides nothing. Other workloads go by the names that they bring.
+func warnOfServices(names []string, log *slog.Logger) {
+	for _, name := range names {
+		known := func(s string) bool { return strings.EqualFold(s, name) }
+		if !slices.ContainsFunc(audit.Services(), known) {
+			log.Warn("PRIVACY_SERVICES names a service that AOC does not know by itself: it hides events only if their workload has exactly this name", "service", name, "known", strings.Join(audit.Services(), ","))
+		}
+	}
 }
 
 // hiddenServices are hidden from those without a privacy role: what is set, and

@@ -160,6 +160,8 @@ func TestSignInOnThePage(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t, 1280, 900)
 	p := start(t, []string{"AUTH_ENABLED=true"}, "--demo", "--people", "15", "--data", t.TempDir())
+	p.token = p.tokenOf(theRestricted)
+	require.Eventually(t, func() bool { return p.count("service=Entra") > 0 }, 2*time.Minute, time.Second)
 	b.Do(chromedp.Navigate(p.url + "/?service=Entra"))
 	b.Until("document.querySelectorAll('a.person').length === 4")
 	b.Do(chromedp.Navigate(browsertest.Eval[string](b, "[...document.querySelectorAll('a.person')].find((a) => a.textContent.includes('"+theRestricted+"')).href")))

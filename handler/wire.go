@@ -105,7 +105,7 @@ func openAPI(config Config, a *app, normalizer *normalize.Normalizer) (*api.API,
 	}
 	return &api.API{
 		Events: a.store, Jobs: a.planner, Ledger: a.store, Preflight: a.preflight(config), Push: a.planner,
-		Callers: callers, Limiter: openQuotas(a), OwnLog: &ingest.OwnLog{Store: a.store, Normalizer: normalizer, TenantID: config.TenantID},
+		Callers: callers, Limiter: openQuotas(a), OwnLog: openOwnLog(config, a.store, normalizer),
 		WebhookAuthID: a.secrets.webhook, Version: versionOf(), SignIn: signInOf(config),
 		MaxHours: ingest.MaxBackfillHours, Retention: config.Retention, LateAfter: 2*audit.WindowLength + config.FetchInterval,
 		TrustedOrigins: config.CORSOrigins, TrustedProxies: config.TrustedProxies, BehindHost: true, DocsEnabled: config.DocsEnabled, LocalNames: config.Alone && !config.Auth.Enabled,
@@ -120,6 +120,19 @@ func openAPI(config Config, a *app, normalizer *normalize.Normalizer) (*api.API,
 func (a *app) preflight(config Config) preflight {
 	return preflight{client: a.client, vault: a.secrets.vault, publicURL: config.PublicURL}
 }
+
+// openOwnLog is where AOC's own acts go. A file that is replayed is looked at as
+// it is, and what its owner does to it is nobody's to know.
+func openOwnLog(config Config, st store, normalizer *normalize.Normalizer) api.OwnLog {
+	if config.Replay {
+		return unlogged{}
+	}
+	return &ingest.OwnLog{Store: st, Normalizer: normalizer, TenantID: config.TenantID}
+}
+
+type unlogged struct{}
+
+func (unlogged) Note(context.Context, audit.Act) error { return nil }
 
 // nameCaches are where directory names are kept: Redis where there is one, and
 // the store.

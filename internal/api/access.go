@@ -99,14 +99,15 @@ func (a *API) admit(route Route, w http.ResponseWriter, r *http.Request) (*http.
 		return r, nil
 	}
 	p, err := a.Callers.Authenticate(r.Context(), r.Header.Values("Authorization"))
+	r = r.WithContext(audit.WithPrincipal(r.Context(), p))
 	if err != nil {
+		a.noteStranger(r, p, err)
 		return r, err
 	}
-	r = r.WithContext(audit.WithPrincipal(r.Context(), p))
-	a.noteSignIn(r, p)
 	if err := a.limit(route, w, r, p); err != nil {
 		return r, err
 	}
+	a.noteSignIn(r, p)
 	return r, a.allow(route, r, p)
 }
 

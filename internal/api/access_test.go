@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"aoc/internal/audit"
+	"aoc/internal/auth"
 
 	"github.com/stretchr/testify/require"
 )
@@ -181,7 +183,7 @@ func TestOwnLog(t *testing.T) {
 		if body == "" && route.Method == "POST" {
 			body = "{}"
 		}
-		call(t, a, route.Method, target, body, append(as(chief), "X-Azure-Functions-InvocationId", fmt.Sprintf("r%d", before), "User-Agent", "test")...)
+		call(t, a, route.Method, target, body, append(as(chief), "X-Azure-Functions-InvocationId", fmt.Sprintf("0a0b0c0d-0000-4000-8000-%012d", before), "User-Agent", "test")...)
 		if route.Act != "" {
 			require.Greater(t, len(log.acts), before, "%s %s is not in the log", route.Method, route.Path)
 			last := log.acts[len(log.acts)-1]
@@ -240,7 +242,7 @@ func TestRefusalsAndFailuresAreNoted(t *testing.T) {
 	require.Equal(t, audit.Failure, log.acts[1].Result)
 	require.Contains(t, log.acts[1].Reason, "AUTH_ADMIN_ROLES")
 
-	call(t, a, "POST", "/api/jobs", `{"kind":"nonsense"}`, append(as(chief), "X-Azure-Functions-InvocationId", "r9")...)
+	call(t, a, "POST", "/api/jobs", `{"kind":"nonsense"}`, append(as(chief), "X-Azure-Functions-InvocationId", "0a0b0c0d-0000-4000-8000-00000000000a")...)
 	last := log.acts[len(log.acts)-1]
 	require.Equal(t, "Start job", last.Operation)
 	require.Equal(t, audit.Failure, last.Result)
@@ -306,4 +308,47 @@ func TestRetentionIsNotForCallersToShorten(t *testing.T) {
 	a.Retention = 0
 	status, _, _ := call(t, a, "POST", "/api/jobs", since(3000), as(chief)...)
 	require.Equal(t, 400, status)
+}
+
+// Whoever reaches the handler itself can send any header: it keeps nothing out
+// of the log.
+func TestNoHeaderKeepsAChangeOutOfTheLog(t *testing.T) {
+	a, _, p, _ := guarded(t)
+	log := &journal{}
+	a.OwnLog = log
+	for _, word := range []string{chief, chief, admin} {
+		status, _, _ := call(t, a, "POST", "/api/jobs", `{"kind":"renormalize"}`, append(as(word), "X-Azure-Functions-InvocationId", "0a0b0c0d-0000-4000-8000-00000000000c")...)
+		require.Equal(t, http.StatusAccepted, status)
+	}
+	require.Len(t, p.kinds, 3)
+	require.Len(t, slices.DeleteFunc(log.acts, func(act audit.Act) bool { return act.Operation != "Start job" }), 3)
+}
+
+// knownStranger says who it is that is not let in, as auth does.
+type knownStranger struct{ door }
+
+func (knownStranger) Authenticate(context.Context, []string) (audit.Principal, error) {
+	return audit.Principal{Kind: audit.Person, TenantID: hookTenant, ObjectID: "p9"}, fmt.Errorf("%w: none of the roles", auth.ErrForbidden)
+}
+
+func TestWhoIsNotLetInIsNotedOnceAWhile(t *testing.T) {
+	a, _, _, _ := guarded(t)
+	log := &journal{}
+	a.OwnLog, a.Callers = log, knownStranger{}
+	for range 5 {
+		status, _, _ := call(t, a, "GET", "/api/events", "", as(outsider)...)
+		require.Equal(t, http.StatusForbidden, status)
+	}
+	require.Len(t, log.acts, 1)
+	require.Equal(t, "p9", log.acts[0].By.ObjectID)
+	require.Equal(t, audit.Failure, log.acts[0].Result)
+	require.Equal(t, "Sign in", log.acts[0].Operation)
+}
+
+func TestSignInsOverTheQuotaAreNotNoted(t *testing.T) {
+	a, _, _, _ := guarded(t)
+	log := &journal{}
+	a.OwnLog, a.Limiter = log, &counter{err: errors.New("away")}
+	call(t, a, "GET", "/api/events", "", as(chief)...)
+	require.Empty(t, log.acts)
 }

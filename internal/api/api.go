@@ -129,5 +129,6 @@ type API struct {
 	once      sync.Once
 	meters    *meters
 	readiness readiness
+	pulse     pulse
 	docs      docs
 }

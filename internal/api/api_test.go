@@ -257,9 +257,9 @@ func TestErrorsOfTheInsideStayInside(t *testing.T) {
 	a, m, _, l := testAPI(t)
 	m.err = errors.New("dial mongodb://aoc:hunter2@db: refused")
 	for _, target := range []string{"/api/events", "/api/filter-options"} {
-		status, answer, _ := call(t, a, "GET", target, "", "X-Azure-Functions-InvocationId", "inv-1")
+		status, answer, _ := call(t, a, "GET", target, "", "X-Azure-Functions-InvocationId", "0a0b0c0d-0000-4000-8000-00000000000b")
 		require.Equal(t, 500, status)
-		require.Equal(t, map[string]any{"code": "internal", "message": "internal error", "request_id": "inv-1"}, answer["error"])
+		require.Equal(t, map[string]any{"code": "internal", "message": "internal error", "request_id": "0a0b0c0d-0000-4000-8000-00000000000b"}, answer["error"])
 	}
 	m.err = fmt.Errorf("search: %w", audit.ErrBusy)
 	status, answer, _ := call(t, a, "GET", "/api/events", "")

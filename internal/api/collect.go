@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,11 +85,14 @@ func decodeBody(r *http.Request, into any) error {
 	dec.DisallowUnknownFields()
 	err := dec.Decode(into)
 	var tooLarge *http.MaxBytesError
+	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
 	case errors.As(err, &tooLarge):
 		return errTooLarge
+	case errors.As(err, &wrong):
+		return audit.Invalid(cmp.Or(wrong.Field, "body"), fmt.Sprintf("expected another type of value, got a JSON %s", wrong.Value))
 	case err != nil:
 		return audit.Invalid("body", "expected a JSON object: "+strings.TrimPrefix(err.Error(), "json: "))
 	}

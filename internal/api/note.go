@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"aoc/internal/audit"
+	"aoc/internal/auth"
 )
 
 // slot is how long repeated reads of the same thing by the same caller are one
@@ -42,7 +43,7 @@ func (a *API) note(r *http.Request, n noted) error {
 	route := c.route
 	act := a.entry(r, route.Act)
 	act.Targets, act.Details = n.targets, n.details
-	act.ID = audit.ActID("request", act.RequestID, route.Act)
+	act.ID = audit.ActID("request", c.own, route.Act)
 	if n.same != nil {
 		at := act.Time.Truncate(slot).Format(time.RFC3339)
 		act.ID = audit.ActID(append([]string{"read", act.By.Key(), act.By.Session, route.Act, at}, n.same...)...)
@@ -77,6 +78,18 @@ func (a *API) noteSignIn(r *http.Request, p audit.Principal) {
 	_ = a.write(r.Context(), act) // a sign-in that cannot be noted is counted; what it does next is refused where it must be
 }
 
+// noteStranger notes somebody of the tenant who is not let in, once a slot: a
+// token that is not good says nothing of who sent it, and is only counted.
+func (a *API) noteStranger(r *http.Request, p audit.Principal, why error) {
+	if !errors.Is(why, auth.ErrForbidden) || p.ObjectID == "" {
+		return
+	}
+	act := a.entry(r, "Sign in")
+	act.Result, act.Reason = audit.Failure, why.Error()
+	act.ID = audit.ActID("stranger", p.Key(), p.AppID, act.Time.Truncate(slot).Format(time.RFC3339))
+	_ = a.write(r.Context(), act)
+}
+
 // noteRefusal notes what somebody who is signed in was not let do.
 func (a *API) noteRefusal(r *http.Request, route Route, why error) {
 	act := a.entry(r, route.Act)
@@ -93,7 +106,7 @@ func (a *API) noteRefusal(r *http.Request, route Route, why error) {
 func (a *API) noteFailure(r *http.Request, route Route, why error) {
 	act := a.entry(r, route.Act)
 	act.Result, act.Reason = audit.Failure, message(http.StatusInternalServerError, why)
-	act.ID = audit.ActID("failed", act.RequestID, route.Act)
+	act.ID = audit.ActID("failed", visitOf(r.Context()).own, route.Act)
 	_ = a.write(r.Context(), act)
 }
 
@@ -108,9 +121,10 @@ func searched(q audit.Query) noted {
 	if len(q.Terms) > 0 {
 		add("search", strings.Join(q.Terms, " "))
 	}
-	for _, d := range n.details {
-		n.same = append(n.same, d.Name, d.New)
+	for _, f := range q.Filters {
+		n.same = append(append(n.same, string(f.Field)), f.Values...)
 	}
+	n.same = append(append(n.same, "search"), q.Terms...)
 	for _, bound := range []struct {
 		name string
 		at   time.Time

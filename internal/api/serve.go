@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -55,7 +56,8 @@ var (
 
 // visit is one request as it goes through the shell.
 type visit struct {
-	id    string
+	id    string // as the answer tells it
+	own   string // ours alone: nothing that a caller sends can make two visits one
 	route Route
 	noted bool // it is in AOC's own log
 }
@@ -76,7 +78,7 @@ func visitOf(ctx context.Context) *visit {
 func (a *API) serve(route Route) http.Handler {
 	crossSite, meters := a.crossSite(), a.metrics()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began, c := time.Now(), &visit{id: requestID(r), route: route}
+		began, c := time.Now(), &visit{id: requestID(r), own: rand.Text(), route: route}
 		answer := &answer{ResponseWriter: w}
 		h := answer.Header()
 		harden(h, r)
@@ -233,10 +235,14 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
+// hostID is what the host's invocation ids look like.
+var hostID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
 // requestID is the host's invocation id where it gave one, so that a caller's
-// id finds the host's traces too.
+// id finds the host's traces too. A caller who reaches the handler itself can
+// make one up, so nothing is decided by it.
 func requestID(r *http.Request) string {
-	if id := r.Header.Get("X-Azure-Functions-InvocationId"); id != "" && len(id) <= 64 {
+	if id := r.Header.Get("X-Azure-Functions-InvocationId"); hostID.MatchString(id) {
 		return id
 	}
 	return rand.Text()

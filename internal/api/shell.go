@@ -92,7 +92,7 @@ func (a *API) crossSite() func(*http.Request) error {
 // not call themselves Mozilla.
 func blindGet(r *http.Request) bool {
 	h := r.Header
-	return r.Method == http.MethodGet && h.Get("Sec-Fetch-Site") == "" && h.Get("Origin") == "" &&
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && h.Get("Sec-Fetch-Site") == "" && h.Get("Origin") == "" &&
 		h.Get("Authorization") == "" && strings.HasPrefix(h.Get("User-Agent"), "Mozilla/")
 }
 

@@ -13,9 +13,13 @@ type Scope struct {
 func Everything() Scope { return Scope{granted: true} }
 
 // Except is the scope of callers from whom events of these services or these
-// operations are hidden. Case does not count: a setting's spelling must not
-// decide whether something leaks.
+// operations are hidden. Neither case nor the dot at an operation's end counts:
+// a setting's spelling must not decide whether something leaks.
 func Except(services, operations []string) Scope {
+	operations = slices.Clone(operations)
+	for i, o := range operations {
+		operations[i] = OperationName(o)
+	}
 	return Scope{granted: true, services: folded(services), operates: folded(operations)}
 }
 

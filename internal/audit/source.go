@@ -53,3 +53,11 @@ const (
 	ServiceAOC           = "AOC"
 	ServiceAzureMonitor  = "Azure Monitor"
 )
+
+// Services lists those.
+func Services() []string {
+	return []string{
+		ServiceEntra, ServiceIntune, ServiceExchange, ServiceSharePoint, ServiceOneDrive, ServiceTeams, ServicePurview, ServiceDefender,
+		ServicePowerPlatform, ServiceCopilot, ServiceAOC, ServiceAzureMonitor,
+	}
+}

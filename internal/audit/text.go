@@ -19,6 +19,10 @@ func Fold(s string) string {
 	return strings.ToLower(strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")))
 }
 
+// OperationName is an operation as events have it: without the dots and spaces
+// that some of Microsoft's end with.
+func OperationName(s string) string { return strings.TrimSpace(strings.TrimRight(s, ". ")) }
+
 // Tokenize returns the distinct tokens of texts, folded and sorted: every word
 // between white space without the punctuation at its edges, and the runs of
 // letters and digits inside it. So an address is found by itself, by its start

@@ -58,7 +58,7 @@ func (a *access) admit(ctx context.Context, who *caller) (audit.Principal, error
 		return audit.Principal{}, err
 	}
 	if !ok {
-		return audit.Principal{}, forbidden("none of your roles and groups may use it")
+		return who.principal, forbidden("none of your roles and groups may use it")
 	}
 	p := who.principal
 	if p.Admin, err = a.mayChange(ctx, who); err != nil {
@@ -85,14 +85,14 @@ func (a *access) mayChange(ctx context.Context, who *caller) (bool, error) {
 	if a.admin.empty() {
 		return true, nil
 	}
-	return a.holds(ctx, who, a.admin)
+	return a.holds(ctx, who, ownRules(who, a.admin))
 }
 
 func (a *access) scope(ctx context.Context, who *caller) (audit.Scope, error) {
 	if a.restricted.Whole() {
 		return a.restricted, nil
 	}
-	privileged, err := a.holds(ctx, who, a.privacy)
+	privileged, err := a.holds(ctx, who, ownRules(who, a.privacy))
 	switch {
 	case err != nil:
 		return audit.Scope{}, err
@@ -100,6 +100,14 @@ func (a *access) scope(ctx context.Context, who *caller) (audit.Scope, error) {
 		return audit.Everything(), nil
 	}
 	return a.restricted, nil
+}
+
+// ownRules is a rule as it goes for somebody: apps gain nothing by groups.
+func ownRules(who *caller, r rule) rule {
+	if who.principal.Kind == audit.App {
+		r.groups = nil
+	}
+	return r
 }
 
 // holds reports whether somebody fits a rule. Groups are looked up only where

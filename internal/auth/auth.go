@@ -11,6 +11,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 
@@ -80,15 +81,18 @@ func New(c Config) (*Verifier, error) {
 // Authenticate returns who bears the token in the values of a request's
 // Authorization header. Its errors are ErrNoToken, ErrBadToken, ErrForbidden
 // and ErrUnavailable; their texts may be shown to the caller and hold nothing
-// of the token.
+// of the token. With ErrForbidden the principal says who it is, and that it may
+// do and see nothing; with the others it is nobody.
 func (v *Verifier) Authenticate(ctx context.Context, authorization []string) (audit.Principal, error) {
 	p, err := v.authenticate(ctx, authorization)
 	v.tally.count(err)
 	if err != nil {
 		v.log.DebugContext(ctx, "token refused", "class", classOf(err), "reason", err.Error())
+	}
+	if err != nil && !errors.Is(err, ErrForbidden) {
 		return audit.Principal{}, err
 	}
-	return p, nil
+	return p, err
 }
 
 func (v *Verifier) authenticate(ctx context.Context, authorization []string) (audit.Principal, error) {

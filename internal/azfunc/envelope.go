@@ -9,7 +9,9 @@ import (
 	"io"
 	"log/slog"
 	"mime"
+	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -172,6 +174,9 @@ func readInvocation(w http.ResponseWriter, r *http.Request) (Invocation, error) 
 	if r.Method != http.MethodPost {
 		return Invocation{}, errors.New("not a POST")
 	}
+	if !isLoopback(r.Host) {
+		return Invocation{}, errors.New("not called by this machine's name") // by a page whose name points here
+	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return Invocation{}, errors.New("not of type application/json")
 	}
@@ -252,4 +257,14 @@ func (m Message) MarshalJSON() ([]byte, error) {
 		return []byte("{}"), nil
 	}
 	return m.object, nil
+}
+
+// isLoopback reports whether a Host header is the one that the host calls by:
+// this machine's own address.
+func isLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }

@@ -22,7 +22,7 @@ const (
 )
 
 func envelopeRequest(body string) *http.Request {
-	r := httptest.NewRequest("POST", "/tick", strings.NewReader(body))
+	r := httptest.NewRequest("POST", "http://127.0.0.1:7071/tick", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json; charset=utf-8")
 	r.Header.Set("X-Azure-Functions-InvocationId", "an-id")
 	return r
@@ -138,9 +138,10 @@ func TestHandlerTakesEnvelopesAlone(t *testing.T) {
 			r.Header.Del("X-Azure-Functions-InvocationId")
 			return r
 		},
-		"no JSON":     func() *http.Request { return envelopeRequest("x") },
-		"no envelope": func() *http.Request { return envelopeRequest(`{"a":1}`) },
-		"no metadata": func() *http.Request { return envelopeRequest(`{"Data":{}}`) },
+		"by a foreign name": func() *http.Request { r := envelopeRequest(wireTimer); r.Host = "evil.example:7071"; return r },
+		"no JSON":           func() *http.Request { return envelopeRequest("x") },
+		"no envelope":       func() *http.Request { return envelopeRequest(`{"a":1}`) },
+		"no metadata":       func() *http.Request { return envelopeRequest(`{"Data":{}}`) },
 		"too large": func() *http.Request {
 			return envelopeRequest(`{"Data":{"x":"` + strings.Repeat("x", maxEnvelope) + `"},"Metadata":{}}`)
 		},

@@ -100,7 +100,7 @@ func (h *Host) reach() error {
 	}
 	h.address, h.transport = h.opt.Address, h.opt.Transport
 	if h.opt.Transport != nil {
-		h.address = "handler"
+		h.address = "127.0.0.1"
 		return nil
 	}
 	h.transport = &http.Transport{

@@ -163,7 +163,7 @@ func (r *reading) when(texts ...string) error {
 
 // operation sets the operation; Entra's end with a dot or a space.
 func (r *reading) operation(name string) error {
-	r.event.Operation = clip(strings.TrimSpace(strings.TrimRight(oneLine(name), ". ")), maxName)
+	r.event.Operation = clip(audit.OperationName(oneLine(name)), maxName)
 	if r.event.Operation == "" {
 		return errors.New("the record names no operation")
 	}

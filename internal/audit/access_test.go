@@ -50,3 +50,13 @@ func TestQuotaLetsNoMoreThroughThanItSays(t *testing.T) {
 	require.GreaterOrEqual(t, len(let), 100-q.Requests, "a steady caller gets what the quota says")
 	require.LessOrEqual(t, len(let), 100)
 }
+
+func TestScopesHideHoweverTheyAreSpelt(t *testing.T) {
+	s := audit.Except([]string{"exchange "}, []string{"Add member to role."})
+	require.False(t, s.Sees("Exchange", "x"))
+	require.False(t, s.Sees("Entra", "add Member to role"))
+	require.True(t, s.Sees("Entra", "Add member"))
+	require.False(t, s.Whole())
+	require.True(t, audit.Everything().Whole())
+	require.False(t, audit.Scope{}.Whole())
+}
