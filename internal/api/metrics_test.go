@@ -188,3 +188,19 @@ func TestReadyIsNoWayToHammer(t *testing.T) {
 		require.Equal(t, 2, looks)
 	})
 }
+
+func TestHealthIsNoWayToHammer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _, _, l := guarded(t)
+		a.Log = slog.New(slog.DiscardHandler)
+		state := func() any {
+			_, answer, _ := call(t, a, "GET", "/health", "")
+			return answer["database"]
+		}
+		require.Equal(t, "ok", state())
+		l.ping = errors.New("down")
+		require.Equal(t, "ok", state(), "it is not asked again at once")
+		time.Sleep(readyFresh)
+		require.Equal(t, "unreachable", state())
+	})
+}

@@ -257,3 +257,14 @@ func TestPersonsWhoseGroupsAreKeptAreBounded(t *testing.T) {
 	}
 	require.Len(t, d.known.byKey, groupsPersons)
 }
+
+func TestAppsGainNothingByGroups(t *testing.T) {
+	v := verifier(t, newAuthority(), func(c *Config) {
+		c.AdminRoles, c.PrivacyRoles, c.PrivacyServices = []string{admins}, []string{privacy}, []string{"Exchange"}
+	})
+	p, err := v.Authenticate(t.Context(), []string{"Bearer " + mint(robot().with(fields{"groups": []string{admins, privacy}}))})
+	require.NoError(t, err)
+	require.Equal(t, audit.App, p.Kind)
+	require.False(t, p.Admin, "a group's owner is anybody")
+	require.False(t, p.Scope.Whole())
+}

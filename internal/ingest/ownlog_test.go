@@ -141,7 +141,7 @@ func TestNotesAreBounded(t *testing.T) {
 	store := &shelf{}
 	long := strings.Repeat("é", 5000)
 	act := anAct("a", "Search events")
-	act.UserAgent, act.Reason, act.By.Name, act.IP = long, long, long, long
+	act.UserAgent, act.Reason, act.By.Name, act.IP = "\u202e\x1b[2J"+long, long, long, long
 	for i := range 80 {
 		act.Details = append(act.Details, audit.Change{Name: fmt.Sprint("d", i), Old: long, New: long + "\xff"})
 		act.Targets = append(act.Targets, audit.Target{ID: fmt.Sprint(i), Name: long})
@@ -155,6 +155,7 @@ func TestNotesAreBounded(t *testing.T) {
 	require.True(t, strings.HasSuffix(record.Details[0].New, "é…"))
 	require.Len(t, record.Targets, maxDetails)
 	require.LessOrEqual(t, len(record.By.Name), maxOwnTexts)
+	require.True(t, strings.HasPrefix(record.UserAgent, "[2J"), "what would make it read as another text is dropped")
 	require.Less(t, len(store.last.Raw.Bytes), 300<<10)
 }
 
