@@ -193,20 +193,27 @@ func (o localOptions) firstLook(ctx context.Context, host *azfunc.Host, url stri
 	return host.Fire(ctx, "ingest-timer")
 }
 
-// followEvery leaves most of a caller's quota to people.
-const followEvery = 3 * time.Second
+const (
+	followEvery  = 3 * time.Second // leaves most of a caller's quota to people
+	mostFailures = 10              // in a row, before the first look is no longer followed
+)
 
 // followFirstLook tells how the newest backfill goes, until it has ended.
 func (o localOptions) followFirstLook(ctx context.Context, url string, stdout io.Writer) error {
 	if o.firstHours == 0 {
 		return nil // a tenant of one's own: the page tells, to those who may see it
 	}
-	began, told := time.Now(), -1
+	began, told, failed := time.Now(), -1, 0
 	for {
 		jobs, err := o.askJobs(ctx, url)
+		if failed++; err != nil && failed < mostFailures && ctx.Err() == nil {
+			time.Sleep(followEvery) // the store may be busy with what is followed
+			continue
+		}
 		if err != nil || len(jobs) == 0 {
 			return err
 		}
+		failed = 0
 		job := jobs[0]
 		if job.State == audit.JobDone {
 			if told >= 0 {

@@ -216,11 +216,12 @@ func TestKilledInTheMiddle(t *testing.T) {
 	data := t.TempDir()
 	for i := range kills {
 		p := start(t, nil, "--demo", "--people", "40", "--data", data)
-		time.Sleep(time.Duration(rand.IntN(4000)) * time.Millisecond)
 		var answer struct{ Jobs []audit.Job }
+		begun := func() bool { return p.call("GET", "/api/jobs", &answer) == 200 && len(answer.Jobs) > 0 }
+		require.Eventually(t, begun, time.Minute, 50*time.Millisecond, "the first look has begun")
+		time.Sleep(time.Duration(rand.IntN(4000)) * time.Millisecond)
 		p.call("GET", "/api/jobs", &answer)
 		p.kill()
-		require.NotEmpty(t, answer.Jobs)
 		t.Logf("kill %d with %d of %d windows done", i+1, answer.Jobs[0].Progress.Done, answer.Jobs[0].Progress.Windows)
 	}
 	p := start(t, nil, "--demo", "--people", "40", "--data", data)
