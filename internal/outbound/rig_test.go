@@ -139,7 +139,8 @@ type rig struct {
 	seen   []string // "host authorization" of the requests that arrived
 
 	pipes   chan net.Conn
-	serving sync.WaitGroup
+	serving int        // requests that are being answered
+	idle    *sync.Cond // of mu: there are fewer
 }
 
 func newRig(t testing.TB, cfg Config, leads *names, handler http.HandlerFunc) *rig {
@@ -150,14 +151,18 @@ func newRig(t testing.TB, cfg Config, leads *names, handler http.HandlerFunc) *r
 	client, err := New(cfg)
 	require.NoError(t, err)
 	client.connect = r.connect
-	r.Client = client
+	r.Client, r.idle = client, sync.NewCond(&r.mu)
 	server := &http.Server{Handler: r.note(handler), TLSConfig: newAuthority().config(), ErrorLog: log.New(io.Discard, "", 0)}
 	done := make(chan error, 1)
 	go func() { done <- server.ServeTLS(r, "", "") }()
 	t.Cleanup(func() {
 		require.NoError(t, server.Close())
 		require.ErrorIs(t, <-done, http.ErrServerClosed)
-		r.serving.Wait()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for r.serving > 0 {
+			r.idle.Wait()
+		}
 	})
 	return r
 }
@@ -177,11 +182,16 @@ func (r *rig) connect(ctx context.Context, _, address string) (net.Conn, error) 
 
 func (r *rig) note(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
-		r.serving.Add(1)
-		defer r.serving.Done()
 		r.mu.Lock()
+		r.serving++
 		r.seen = append(r.seen, req.Host+" "+req.Header.Get("Authorization"))
 		r.mu.Unlock()
+		defer func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.serving--
+			r.idle.Broadcast()
+		}()
 		next(w, req)
 	}
 }
