@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -86,7 +84,7 @@ var feedsKnown = append(slices.Clone(feedsOn), audit.EntraSignIn, audit.EntraSig
 // settings is the one table of what can be set; README's is made of it.
 var settings = []setting{
 	{"TENANT_ID", "", "the tenant whose trails are collected, a GUID", func(c *Config, v string) error {
-		if !isGUID(v) {
+		if !audit.IsGUID(v) {
 			return expected("a GUID such as 8e2f1c3a-…", v)
 		}
 		c.TenantID = strings.ToLower(v)
@@ -148,7 +146,7 @@ var settings = []setting{
 	}},
 	{"MAPPINGS_PATH", "", "a mappings.yml of your own, for category labels and summaries", text(func(c *Config) *string { return &c.MappingsPath })},
 	{"PUBLISHER_IDENTIFIER", "", "the GUID under which the Management API counts our calls; TENANT_ID unless set", func(c *Config, v string) error {
-		if !isGUID(v) {
+		if !audit.IsGUID(v) {
 			return expected("a GUID", v)
 		}
 		c.PublisherIdentifier = v
@@ -186,7 +184,7 @@ var settings = []setting{
 		return err
 	}},
 	{"AUTH_CLIENT_ID", "", "the app registration that people sign in to; CLIENT_ID unless set", func(c *Config, v string) error {
-		if !isGUID(v) {
+		if !audit.IsGUID(v) {
 			return expected("a GUID", v)
 		}
 		c.Auth.ClientID = strings.ToLower(v)
@@ -222,7 +220,7 @@ var settings = []setting{
 		return err
 	}},
 	{"AZURE_KEY_VAULT_NAME", "", "a Key Vault whose secrets are used where the setting itself is empty: aoc-client-secret (without one the identity signs in by itself), aoc-mongo-uri, aoc-webhook-client-secret (for O365_WEBHOOK_AUTH_ID)", func(c *Config, v string) error {
-		if !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$`).MatchString(v) {
+		if !vaultName.MatchString(v) {
 			return expected("a vault's name, 3 to 24 letters, digits and dashes", v)
 		}
 		c.VaultName = v
@@ -266,7 +264,7 @@ func (c *Config) missing(getenv func(string) string) []error {
 	if !c.Alone && !c.Auth.Said {
 		mistakes = append(mistakes, errors.New("AUTH_ENABLED: it must be said: true, or false to leave AOC open to whoever reaches it"))
 	}
-	if c.Auth.Enabled && !isGUID(signInClient(*c)) {
+	if c.Auth.Enabled && !audit.IsGUID(signInClient(*c)) {
 		mistakes = append(mistakes, errors.New("AUTH_CLIENT_ID: AUTH_ENABLED needs the id of an app registration, a GUID, here or in CLIENT_ID"))
 	}
 	if c.Auth.Said && !c.Auth.Enabled && slices.Contains(c.CORSOrigins, "*") {
@@ -292,111 +290,6 @@ func setSources(c *Config, v string) error {
 		}
 	}
 	return nil
-}
-
-func text(field func(*Config) *string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		*field(c) = v
-		return nil
-	}
-}
-
-// origin takes https://host[:port] and nothing more: paths are the client's.
-func origin(field func(*Config) *string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		u, err := url.Parse(v)
-		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-			return expected("an origin such as https://graph.microsoft.com", v)
-		}
-		*field(c) = "https://" + strings.ToLower(u.Host)
-		return nil
-	}
-}
-
-// pageOrigin takes "*", https://host and, for pages under development,
-// http://localhost:port.
-func pageOrigin(part *string) error {
-	local := regexp.MustCompile(`^http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?$`)
-	if *part == "*" || local.MatchString(*part) {
-		return nil
-	}
-	return origin(func(*Config) *string { return part })(nil, *part)
-}
-
-// list takes values by commas, at most 100.
-func list(field func(*Config) *[]string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		for part := range strings.SplitSeq(v, ",") {
-			if part = strings.TrimSpace(part); part != "" {
-				*field(c) = append(*field(c), part)
-			}
-		}
-		if len(*field(c)) > 100 {
-			return expected("at most 100 values", v)
-		}
-		return nil
-	}
-}
-
-func guids(field func(*Config) *[]string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		if err := list(field)(c, v); err != nil {
-			return err
-		}
-		for i, id := range *field(c) {
-			if !isGUID(id) {
-				return expected("object ids of groups, which are GUIDs", id)
-			}
-			(*field(c))[i] = strings.ToLower(id)
-		}
-		return nil
-	}
-}
-
-// prefixes takes addresses and networks by commas.
-func prefixes(field func(*Config) *[]netip.Prefix) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		for part := range strings.SplitSeq(v, ",") {
-			part = strings.TrimSpace(part)
-			prefix, err := netip.ParsePrefix(part)
-			if addr, failed := netip.ParseAddr(part); failed == nil {
-				prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-			}
-			if err != nil {
-				return expected("addresses such as 203.0.113.7 or networks such as 10.0.0.0/8", part)
-			}
-			*field(c) = append(*field(c), prefix.Masked())
-		}
-		return nil
-	}
-}
-
-func yesNo(v string) (bool, error) {
-	switch strings.ToLower(v) {
-	case "true", "1", "yes":
-		return true, nil
-	case "false", "0", "no":
-		return false, nil
-	}
-	return false, expected("true or false", v)
-}
-
-func whole(v string, least, most int) (int, error) {
-	n, err := strconv.Atoi(v)
-	if err != nil || n < least || n > most {
-		return 0, expected(fmt.Sprintf("a whole number from %d to %d", least, most), v)
-	}
-	return n, nil
-}
-
-// expected leaves out what was given: a secret is easily put into the wrong
-// setting, and under the Functions host mistakes are told to whoever asks.
-func expected(what, got string) error {
-	return fmt.Errorf("expected %s, got %d characters that are none", what, len([]rune(got)))
-}
-
-func isGUID(v string) bool {
-	return regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).MatchString(v)
 }
 
 func joined(sources []audit.Source) string {

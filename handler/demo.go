@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +19,9 @@ import (
 	"aoc/internal/audit"
 	"aoc/internal/azfunc"
 	"aoc/internal/simtenant"
+	"aoc/internal/source"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
 // simulate starts a simulated tenant and points env at it. Seed and epoch lie
@@ -49,15 +50,12 @@ func (o *localOptions) simulate(ctx context.Context, env environment, stdout io.
 		env.over[name] = value
 	}
 	// Whatever the environment says is of another tenant: nothing of it is mixed in.
-	for _, name := range []string{
-		"MONGO_URI", "MONGO_DB", "PUBLISHER_IDENTIFIER", "GRAPH_RESOURCE", "MANAGEMENT_RESOURCE", "ENABLE_PERIODIC_FETCH",
-		"AZURE_KEY_VAULT_NAME", "AZURE_KEY_VAULT_URL",
-		"AUTH_CLIENT_ID", "AUTH_AUDIENCES", "AUTH_SCOPE", "AUTH_ALLOWED_ROLES", "AUTH_ALLOWED_GROUPS", "AUTH_ADMIN_ROLES",
-		"PRIVACY_SERVICES", "PRIVACY_SENSITIVE_OPERATIONS", "PRIVACY_SERVICE_ROLES",
-	} {
+	for _, name := range ofOneTenant {
 		env.over[name] = ""
 	}
-	o.signInDemo(env, tenant, server)
+	if err := o.signInDemo(env, tenant, server); err != nil {
+		return err
+	}
 	env.over["SQLITE_PATH"] = filepath.Join(dir, "aoc.db")
 	env.over[demoEnv] = "true"
 	env.over["SOURCES"] = joined(append(feedsOn[:len(feedsOn):len(feedsOn)], audit.EntraSignIn))
@@ -76,14 +74,14 @@ func (o *localOptions) simulate(ctx context.Context, env environment, stdout io.
 
 // signInDemo has people sign in to the demo, unless the environment says that
 // nobody does. A file that is replayed is looked at by whoever has it.
-func (o *localOptions) signInDemo(env environment, tenant *simtenant.Tenant, server *simtenant.Server) {
+func (o *localOptions) signInDemo(env environment, tenant *simtenant.Tenant, server *simtenant.Server) error {
 	if o.demo {
 		env.fallback("AUTH_ENABLED", "true")
 	} else {
 		env.over["AUTH_ENABLED"] = "false"
 	}
 	if on, err := yesNo(env.get("AUTH_ENABLED")); err != nil || !on {
-		return
+		return nil // a mistake is told with the others
 	}
 	for name, value := range map[string]string{
 		"AUTH_ALLOWED_ROLES": simtenant.APIRoleAdmin + "," + simtenant.APIRoleAnalyst, "AUTH_ADMIN_ROLES": simtenant.APIRoleAdmin,
@@ -93,40 +91,23 @@ func (o *localOptions) signInDemo(env environment, tenant *simtenant.Tenant, ser
 	}
 	tenant.GrantAPI(simtenant.APIRoleAdmin, simtenant.APIRolePrivacy) // it tells how many events it found
 	o.signIn = tenant.SignIn()
-	o.token = func(ctx context.Context) (string, error) { return appToken(ctx, tenant, server) }
+	transport, err := source.NewTransport(server.CAFile)
+	if err != nil {
+		return err
+	}
+	// The program signs in to its own API as the app that it is.
+	credential, err := source.NewCredential(source.CredentialConfig{
+		TenantID: tenant.TenantID(), ClientID: tenant.ClientID(), ClientSecret: tenant.ClientSecret(), AuthorityHost: server.URL, Transport: transport,
+	})
+	o.token = func(ctx context.Context) (string, error) {
+		token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{tenant.ClientID() + "/.default"}})
+		return token.Token, err
+	}
+	return err
 }
 
 // demoHidden is what the demo hides from those without the privacy role.
 const demoHidden = audit.ServiceExchange
-
-// appToken signs the program itself in to its own API, as an app does.
-func appToken(ctx context.Context, tenant *simtenant.Tenant, server *simtenant.Server) (string, error) {
-	form := url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {tenant.ClientID()}, "client_secret": {tenant.ClientSecret()},
-		"scope": {tenant.ClientID() + "/.default"},
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/"+tenant.TenantID()+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: server.Roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
-	resp, err := client.Do(req)
-	if err != nil {
-		return "", fmt.Errorf("sign in to the demo: %w", err)
-	}
-	defer resp.Body.Close()
-	var answer struct {
-		Token string `json:"access_token"`
-		Error string `json:"error_description"`
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&answer); err != nil || answer.Token == "" {
-		return "", fmt.Errorf("sign in to the demo: %s %s", resp.Status, answer.Error)
-	}
-	return answer.Token, nil
-}
 
 // serveTenant serves the tenant where it was served before, if it can: the
 // ledger remembers blobs by their addresses.
@@ -145,6 +126,14 @@ func (o *localOptions) serveTenant(ctx context.Context, tenant *simtenant.Tenant
 		return nil, err
 	}
 	return server, os.WriteFile(place, []byte(strings.TrimPrefix(server.URL, "https://")), 0o600)
+}
+
+// ofOneTenant are settings that mean something in one tenant only.
+var ofOneTenant = []string{
+	"MONGO_URI", "MONGO_DB", "PUBLISHER_IDENTIFIER", "GRAPH_RESOURCE", "MANAGEMENT_RESOURCE", "ENABLE_PERIODIC_FETCH",
+	"AZURE_KEY_VAULT_NAME", "AZURE_KEY_VAULT_URL",
+	"AUTH_CLIENT_ID", "AUTH_AUDIENCES", "AUTH_SCOPE", "AUTH_ALLOWED_ROLES", "AUTH_ALLOWED_GROUPS", "AUTH_ADMIN_ROLES",
+	"PRIVACY_SERVICES", "PRIVACY_SENSITIVE_OPERATIONS", "PRIVACY_SERVICE_ROLES",
 }
 
 const (
@@ -203,27 +192,23 @@ func (o localOptions) followFirstLook(ctx context.Context, url string, stdout io
 	if o.firstHours == 0 {
 		return nil // a tenant of one's own: the page tells, to those who may see it
 	}
-	began, told, failed := time.Now(), -1, 0
+	began, told, failures := time.Now(), -1, 0
 	for {
 		jobs, err := o.askJobs(ctx, url)
-		if failed++; err != nil && failed < mostFailures && ctx.Err() == nil {
-			time.Sleep(followEvery) // the store may be busy with what is followed
-			continue
-		}
-		if err != nil || len(jobs) == 0 {
-			return err
-		}
-		failed = 0
-		job := jobs[0]
-		if job.State == audit.JobDone {
+		switch {
+		case err != nil:
+			if failures++; failures == mostFailures { // the store may be busy with what is followed
+				return err
+			}
+		case len(jobs) == 0:
+			return nil
+		case jobs[0].State == audit.JobDone:
 			if told >= 0 {
-				fmt.Fprintf(stdout, "The first look is done: %d events new, %d windows, %s.\n", job.Progress.New, job.Progress.Windows, time.Since(began).Round(time.Second))
+				fmt.Fprintf(stdout, "The first look is done: %d events new, %d windows, %s.\n", jobs[0].Progress.New, jobs[0].Progress.Windows, time.Since(began).Round(time.Second))
 			}
 			return nil
-		}
-		if percent := 100 * job.Progress.Done / max(job.Progress.Windows, 1); percent/10 > told/10 || told < 0 {
-			fmt.Fprintf(stdout, "Reading what the tenant still lists: %d %%, %d events so far.\n", percent, job.Progress.New)
-			told = percent
+		default:
+			failures, told = 0, tellProgress(stdout, jobs[0].Progress, told)
 		}
 		select {
 		case <-ctx.Done():
@@ -231,6 +216,16 @@ func (o localOptions) followFirstLook(ctx context.Context, url string, stdout io
 		case <-time.After(followEvery):
 		}
 	}
+}
+
+// tellProgress tells every ten percent, and returns what was told last.
+func tellProgress(stdout io.Writer, p audit.Progress, told int) int {
+	percent := 100 * p.Done / max(p.Windows, 1)
+	if percent/10 <= told/10 && told >= 0 {
+		return told
+	}
+	fmt.Fprintf(stdout, "Reading what the tenant still lists: %d %%, %d events so far.\n", percent, p.New)
+	return percent
 }
 
 func (o localOptions) askJobs(ctx context.Context, url string) ([]audit.Job, error) {

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"sync"
 	"time"
 
 	"aoc/internal/audit"
@@ -49,31 +48,15 @@ func (a *API) version(w http.ResponseWriter, r *http.Request) error {
 
 // health answers 200 while the program lives; the body tells of the database.
 func (a *API) health(w http.ResponseWriter, r *http.Request) error {
-	return writeJSON(w, http.StatusOK, aliveAnswer{"ok", a.pulse.look(r.Context(), a), a.Version.Version})
+	database := a.pulse.get(readyFresh, func() string { return a.databaseNow(r.Context()) })
+	return writeJSON(w, http.StatusOK, aliveAnswer{"ok", database, a.Version.Version})
 }
 
-// pulse remembers the last look at the database: the route is open.
-type pulse struct {
-	mu   sync.Mutex
-	at   time.Time
-	last string
-}
-
-func (p *pulse) look(ctx context.Context, a *API) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.at.IsZero() && time.Since(p.at) < readyFresh {
-		return p.last
-	}
+// databaseNow looks at the database, as readyNow does.
+func (a *API) databaseNow(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTime)
 	defer cancel()
-	p.last = "ok"
-	if err := a.Ledger.Ping(ctx); err != nil {
-		a.Log.WarnContext(ctx, "the database cannot be reached", "error", err)
-		p.last = "unreachable"
-	}
-	p.at = time.Now()
-	return p.last
+	return a.stateOf(ctx, Dependency{Name: "database", Check: func(ctx context.Context) (string, error) { return "ok", a.Ledger.Ping(ctx) }})
 }
 
 type aliveAnswer struct {

@@ -128,7 +128,7 @@ type API struct {
 
 	once      sync.Once
 	meters    *meters
-	readiness readiness
-	pulse     pulse
+	readiness kept[readyAnswer]
+	pulse     kept[string] // of the database
 	docs      docs
 }

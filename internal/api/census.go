@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,11 +55,14 @@ type signInStats interface{ Stats() auth.Stats }
 type census struct {
 	api *API
 
-	mu     sync.Mutex
-	at     time.Time
+	last kept[sighting]
+}
+
+// sighting is what one look at the store found.
+type sighting struct {
 	feeds  []audit.FeedState
 	told   []audit.Instance
-	failed int
+	failed int // looks so far, of those that failed
 }
 
 // Describe implements prometheus.Collector.
@@ -72,7 +74,7 @@ func (c *census) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *census) Collect(out chan<- prometheus.Metric) {
-	feeds, told, failed := c.look()
+	seen := c.last.get(censusFresh, c.look)
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
@@ -81,9 +83,9 @@ func (c *census) Collect(out chan<- prometheus.Metric) {
 	}
 	v := c.api.Version
 	gauge(buildInfo, 1, v.Version, v.Commit, v.Go)
-	counter(scrapeErrors, float64(failed))
+	counter(scrapeErrors, float64(seen.failed))
 	now := time.Now()
-	for _, f := range feeds {
+	for _, f := range seen.feeds {
 		name := string(f.Source)
 		if !f.CaughtUpTo.IsZero() {
 			gauge(feedLag, max(0, now.Sub(f.CaughtUpTo).Seconds()), name)
@@ -96,8 +98,8 @@ func (c *census) Collect(out chan<- prometheus.Metric) {
 			gauge(feedWindows, float64(n), name, state)
 		}
 	}
-	gauge(instances, float64(len(told)))
-	for _, i := range told {
+	gauge(instances, float64(len(seen.told)))
+	for _, i := range seen.told {
 		gauge(instanceTold, float64(i.At.Unix()), i.ID)
 		for _, l := range i.Limiters {
 			counter(limiterCalls, float64(l.Calls), l.Name, i.ID)
@@ -125,23 +127,18 @@ func flag(set bool) float64 {
 	return 0
 }
 
-// look reads the store, unless that was done just now.
-func (c *census) look() ([]audit.FeedState, []audit.Instance, int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.at.IsZero() && time.Since(c.at) < censusFresh {
-		return c.feeds, c.told, c.failed
-	}
+// look reads the store. What cannot be read is missing, and counted.
+func (c *census) look() sighting {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime-time.Second)
 	defer cancel()
 	feeds, err := c.api.ledgerFeeds(ctx)
 	told, toldErr := c.api.Instances.Instances(ctx, time.Now().UTC().Add(-instanceOld))
+	seen := sighting{feeds: feeds, told: told, failed: c.last.found.failed}
 	for _, e := range []error{err, toldErr} {
 		if e != nil {
-			c.failed++
+			seen.failed++
 			c.api.Log.WarnContext(ctx, "the store cannot be read for the metrics", "error", e)
 		}
 	}
-	c.at, c.feeds, c.told = time.Now(), feeds, told
-	return feeds, told, c.failed
+	return seen
 }

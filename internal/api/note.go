@@ -105,7 +105,7 @@ func (a *API) noteRefusal(r *http.Request, route Route, why error) {
 // noteFailure notes that what was noted before did not come about.
 func (a *API) noteFailure(r *http.Request, route Route, why error) {
 	act := a.entry(r, route.Act)
-	act.Result, act.Reason = audit.Failure, message(http.StatusInternalServerError, why)
+	act.Result, act.Reason = audit.Failure, message(why)
 	act.ID = audit.ActID("failed", visitOf(r.Context()).own, route.Act)
 	_ = a.write(r.Context(), act)
 }

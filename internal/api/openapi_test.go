@@ -250,14 +250,7 @@ func TestErrorCodesAreTold(t *testing.T) {
 	}
 	require.True(t, told(429, "rate_limited") && told(500, "internal"))
 	for _, c := range codeWords {
-		answered := slices.ContainsFunc(statuses, func(s struct {
-			err    error
-			status int
-			code   errorCode
-		},
-		) bool {
-			return s.code == c.code
-		})
+		answered := slices.ContainsFunc(statuses, func(s failing) bool { return s.code == c.code })
 		require.True(t, answered || slices.Contains([]errorCode{"rate_limited", "internal", "misconfigured"}, c.code), "nothing answers %s", c.code)
 	}
 }

@@ -24,11 +24,21 @@ type readyAnswer struct {
 	Dependencies map[string]string `json:"dependencies" jsonschema:"By name, in a word, such as ok, unused, late or unreachable."`
 }
 
-// readiness remembers the last look.
-type readiness struct {
-	mu   sync.Mutex
-	at   time.Time
-	last readyAnswer
+// kept is what a look found, for as long as that is good: many who ask at once
+// wait for one look.
+type kept[T any] struct {
+	mu    sync.Mutex
+	at    time.Time // of the last look; zero: there was none
+	found T
+}
+
+func (k *kept[T]) get(fresh time.Duration, look func() T) T {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.at.IsZero() || time.Since(k.at) >= fresh {
+		k.found, k.at = look(), time.Now()
+	}
+	return k.found
 }
 
 // ready answers 200 when requests can be answered, else 503. It tells words,
@@ -37,7 +47,7 @@ func (a *API) ready(w http.ResponseWriter, r *http.Request) error {
 	if _, err := params(r); err != nil {
 		return err
 	}
-	answer := a.readiness.look(r.Context(), a)
+	answer := a.readiness.get(readyFresh, func() readyAnswer { return a.readyNow(r.Context()) })
 	status := http.StatusOK
 	if answer.Status != "ready" {
 		status = http.StatusServiceUnavailable
@@ -45,13 +55,8 @@ func (a *API) ready(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, status, answer)
 }
 
-func (s *readiness) look(ctx context.Context, a *API) readyAnswer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.at.IsZero() && time.Since(s.at) < readyFresh {
-		return s.last
-	}
-	// The look outlives a caller who hangs up: others wait for it.
+// readyNow looks. It outlives a caller who hangs up: others wait for it.
+func (a *API) readyNow(ctx context.Context) readyAnswer {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTime)
 	defer cancel()
 	states := make([]string, len(a.Dependencies))
@@ -60,15 +65,14 @@ func (s *readiness) look(ctx context.Context, a *API) readyAnswer {
 		looks.Go(func() { states[i] = a.stateOf(ctx, d) })
 	}
 	looks.Wait()
-	s.last = readyAnswer{Status: "ready", Dependencies: map[string]string{}}
+	answer := readyAnswer{Status: "ready", Dependencies: map[string]string{}}
 	for i, d := range a.Dependencies {
-		s.last.Dependencies[d.Name] = states[i]
+		answer.Dependencies[d.Name] = states[i]
 		if d.Required && states[i] != "ok" && states[i] != "unused" {
-			s.last.Status = "not ready"
+			answer.Status = "not ready"
 		}
 	}
-	s.at = time.Now()
-	return s.last
+	return answer
 }
 
 func (a *API) stateOf(ctx context.Context, d Dependency) string {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -23,29 +22,42 @@ const (
 	writeGrace = 10 * time.Second // more, to send it
 )
 
+// How an error is told to callers.
+type telling int
+
+const (
+	inWords telling = iota // by the kind's own text: what it wraps is of the inside
+	whole                  // as it is: its text was made for callers
+	busy                   // as a store that is busy
+)
+
+// failing is a kind of error, and what it is to a caller.
+type failing struct {
+	err     error
+	status  int
+	code    errorCode
+	telling telling
+}
+
 // statuses is the one table from kinds of error to HTTP. What is not in it is
-// an internal error.
-var statuses = []struct {
-	err    error
-	status int
-	code   errorCode
-}{
-	{errUnlogged, http.StatusServiceUnavailable, "audit_unavailable"},
-	{audit.ErrNotFound, http.StatusNotFound, "not_found"},
-	{audit.ErrInvalid, http.StatusBadRequest, "invalid_request"},
-	{audit.ErrBusy, http.StatusServiceUnavailable, "busy"},
-	{auth.ErrNoToken, http.StatusUnauthorized, "unauthenticated"},
-	{auth.ErrBadToken, http.StatusUnauthorized, "unauthenticated"},
-	{auth.ErrForbidden, http.StatusForbidden, "forbidden"},
-	{auth.ErrUnavailable, http.StatusServiceUnavailable, "sign_in_unavailable"},
-	{errAdminsOnly, http.StatusForbidden, "forbidden"},
-	{errUnrestricted, http.StatusForbidden, "forbidden"},
-	{errCrossSite, http.StatusForbidden, "cross_site"},
-	{errForeignName, http.StatusForbidden, "foreign_name"},
-	{errForbidden, http.StatusForbidden, "forbidden"},
-	{errMetrics, http.StatusForbidden, "forbidden"},
-	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large"},
-	{context.DeadlineExceeded, http.StatusServiceUnavailable, "timeout"},
+// an internal error, and told as no more.
+var statuses = []failing{
+	{errUnlogged, http.StatusServiceUnavailable, "audit_unavailable", inWords},
+	{audit.ErrNotFound, http.StatusNotFound, "not_found", inWords},
+	{audit.ErrInvalid, http.StatusBadRequest, "invalid_request", inWords},
+	{audit.ErrBusy, http.StatusServiceUnavailable, "busy", busy},
+	{auth.ErrNoToken, http.StatusUnauthorized, "unauthenticated", whole},
+	{auth.ErrBadToken, http.StatusUnauthorized, "unauthenticated", whole},
+	{auth.ErrForbidden, http.StatusForbidden, "forbidden", whole},
+	{auth.ErrUnavailable, http.StatusServiceUnavailable, "sign_in_unavailable", whole},
+	{errAdminsOnly, http.StatusForbidden, "forbidden", inWords},
+	{errUnrestricted, http.StatusForbidden, "forbidden", inWords},
+	{errCrossSite, http.StatusForbidden, "cross_site", inWords},
+	{errForeignName, http.StatusForbidden, "foreign_name", inWords},
+	{errForbidden, http.StatusForbidden, "forbidden", inWords},
+	{errMetrics, http.StatusForbidden, "forbidden", inWords},
+	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", inWords},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, "timeout", busy},
 }
 
 var (
@@ -149,7 +161,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, id string, err error)
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
 			a.explain(w, s.status, err)
-			writeError(w, s.status, s.code, message(s.status, err), id)
+			writeError(w, s.status, s.code, message(err), id)
 			return
 		}
 	}
@@ -170,36 +182,22 @@ func (a *API) explain(w http.ResponseWriter, status int, err error) {
 	}
 }
 
-// plain are the kinds of error whose texts are for callers.
-var plain = []error{
-	errUnlogged, errCrossSite, errForbidden, errTooLarge, errForeignName, errMetrics, errAdminsOnly, errUnrestricted,
-}
-
-// unwelcome are those of auth, whose texts are for callers whole.
-var unwelcome = []error{auth.ErrNoToken, auth.ErrBadToken, auth.ErrForbidden, auth.ErrUnavailable}
-
-// message is what the caller is told: texts meant for callers whole, those of
-// the inside not at all.
-func message(status int, err error) string {
-	var invalid *audit.InvalidError
-	if errors.As(err, &invalid) {
+// message is what the caller is told: texts meant for callers, those of the
+// inside not at all. Bad input names its field.
+func message(err error) string {
+	if invalid := (*audit.InvalidError)(nil); errors.As(err, &invalid) {
 		return invalid.Error()
 	}
-	for _, kind := range plain {
-		if errors.Is(err, kind) {
-			return kind.Error()
-		}
-	}
-	for _, kind := range unwelcome {
-		if errors.Is(err, kind) {
+	for _, s := range statuses {
+		switch {
+		case !errors.Is(err, s.err):
+		case s.telling == whole:
 			return err.Error()
+		case s.telling == busy:
+			return "the store is busy: try again in a moment"
+		default:
+			return s.err.Error()
 		}
-	}
-	switch status {
-	case http.StatusServiceUnavailable:
-		return "the store is busy: try again in a moment"
-	case http.StatusNotFound:
-		return "not found"
 	}
 	return "internal error"
 }
@@ -235,14 +233,11 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-// hostID is what the host's invocation ids look like.
-var hostID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-
 // requestID is the host's invocation id where it gave one, so that a caller's
 // id finds the host's traces too. A caller who reaches the handler itself can
 // make one up, so nothing is decided by it.
 func requestID(r *http.Request) string {
-	if id := r.Header.Get("X-Azure-Functions-InvocationId"); hostID.MatchString(id) {
+	if id := r.Header.Get("X-Azure-Functions-InvocationId"); audit.IsGUID(id) {
 		return id
 	}
 	return rand.Text()

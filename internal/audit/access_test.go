@@ -60,3 +60,20 @@ func TestScopesHideHoweverTheyAreSpelt(t *testing.T) {
 	require.True(t, audit.Everything().Whole())
 	require.False(t, audit.Scope{}.Whole())
 }
+
+func TestIsGUID(t *testing.T) {
+	for _, s := range []string{"8e2f1c3a-0000-4000-8000-00000000000a", "8E2F1C3A-0000-4000-8000-00000000000F"} {
+		require.True(t, audit.IsGUID(s), s)
+	}
+	for _, s := range []string{
+		"", "8e2f1c3a", "8e2f1c3a-0000-4000-8000-00000000000g", "8e2f1c3a-0000-4000-8000-00000000000", "8e2f1c3a-0000-4000-8000-00000000000aa",
+		"{8e2f1c3a-0000-4000-8000-000000000a}", "8e2f1c3a0-000-4000-8000-00000000000a", "8e2f1c3a-0000-4000-8000-00000000-00a", "------------------------------------",
+		"8e2f1c3a-0000-4000-8000-0000000000\x10a", "8e2f1c3a-0000-4000-8000-00000000000ä",
+	} {
+		require.False(t, audit.IsGUID(s), s)
+	}
+}
+
+func TestReadable(t *testing.T) {
+	require.Equal(t, "a b é 日", audit.Readable("a\x00\x1b b\u202e é\u2028 日\n\u2066"))
+}

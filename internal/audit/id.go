@@ -46,6 +46,26 @@ func NewRaw(b []byte) Raw {
 	return Raw{Bytes: b, SHA256: hex.EncodeToString(sum[:])}
 }
 
+// IsGUID reports whether s has the form of a GUID, in either case and without
+// braces, as Microsoft writes the ids of tenants, apps and objects.
+func IsGUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i] | 0x20
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if s[i] != '-' {
+				return false
+			}
+		case (s[i] < '0' || s[i] > '9') && (c < 'a' || c > 'f'):
+			return false
+		}
+	}
+	return true
+}
+
 // hash joins parts by their lengths, so that no two lists of parts collide by
 // where one ends, and keeps 128 bits: enough that no two records ever meet.
 func hash(parts ...string) string {

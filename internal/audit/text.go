@@ -19,6 +19,17 @@ func Fold(s string) string {
 	return strings.ToLower(strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")))
 }
 
+// Readable is s without what would make it read as another text: control
+// characters, line and direction marks.
+func Readable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
 // OperationName is an operation as events have it: without the dots and spaces
 // that some of Microsoft's end with.
 func OperationName(s string) string { return strings.TrimSpace(strings.TrimRight(s, ". ")) }

@@ -19,7 +19,7 @@ func (r rule) empty() bool { return len(r.roles)+len(r.groups) == 0 }
 // mixed reads a list of names of roles and object ids of groups.
 func mixed(values []string) (r rule) {
 	for _, v := range values {
-		if guid(v) {
+		if audit.IsGUID(v) {
 			r.groups = append(r.groups, strings.ToLower(v))
 		} else {
 			r.roles = append(r.roles, v)

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"aoc/internal/audit"
 )
@@ -123,7 +122,7 @@ func identify(c claims) (*caller, error) {
 		return nil, err
 	}
 	oid, app := strings.ToLower(c.text("oid")), strings.ToLower(clientOf(c))
-	if !guid(oid) || app != "" && !guid(app) {
+	if !audit.IsGUID(oid) || app != "" && !audit.IsGUID(app) {
 		return nil, bad(classClaims, "the token does not say whose it is")
 	}
 	who := &caller{
@@ -193,12 +192,7 @@ const maxShown = 256
 // shown is a text of a token as it may be shown and logged: without what moves
 // a cursor, ends a line or turns the direction of the rest.
 func shown(s string) string {
-	kept := strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
-			return -1
-		}
-		return r
-	}, s)
+	kept := audit.Readable(s)
 	if runes := []rune(kept); len(runes) > maxShown {
 		return string(runes[:maxShown])
 	}

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"aoc/internal/audit"
 )
 
 const publicAuthority = "https://login.microsoftonline.com"
@@ -42,10 +44,10 @@ func (c Config) checked() (Config, error) {
 
 func (c Config) mistakes() error {
 	var errs []error
-	if !guid(c.TenantID) {
+	if !audit.IsGUID(c.TenantID) {
 		errs = append(errs, fmt.Errorf("auth: the tenant id: expected a GUID, got %q", c.TenantID))
 	}
-	if !guid(c.ClientID) {
+	if !audit.IsGUID(c.ClientID) {
 		errs = append(errs, fmt.Errorf("auth: the client id: expected a GUID, got %q", c.ClientID))
 	}
 	for _, aud := range c.Audiences {
@@ -54,7 +56,7 @@ func (c Config) mistakes() error {
 		}
 	}
 	for _, g := range c.AllowedGroups {
-		if !guid(g) {
+		if !audit.IsGUID(g) {
 			errs = append(errs, fmt.Errorf("auth: an allowed group: expected an object id (a GUID), got %q", g))
 		}
 	}
@@ -107,24 +109,4 @@ func originOf(text string) (string, error) {
 
 func origin(u *url.URL) string {
 	return u.Scheme + "://" + strings.TrimSuffix(strings.ToLower(u.Host), ":443")
-}
-
-// guid reports whether s has the form of an object id.
-func guid(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i := range len(s) {
-		switch i {
-		case 8, 13, 18, 23:
-			if s[i] != '-' {
-				return false
-			}
-		default:
-			if !strings.ContainsRune("0123456789abcdefABCDEF", rune(s[i])) {
-				return false
-			}
-		}
-	}
-	return true
 }

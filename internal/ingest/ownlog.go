@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"aoc/internal/audit"
@@ -113,16 +112,9 @@ func shortDetails(details []audit.Change) []audit.Change {
 	return kept
 }
 
-// short is s in valid UTF-8 without what would make it read as another text
-// (control characters, line and direction marks), cut to n bytes with a sign
-// that it was.
+// short is s in valid UTF-8 and readable, cut to n bytes with a sign that it was.
 func short(s string, n int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
+	s = audit.Readable(strings.ToValidUTF8(s, "\uFFFD"))
 	if len(s) <= n {
 		return s
 	}

@@ -1,6 +1,10 @@
 package normalize
 
-import "strings"
+import (
+	"strings"
+
+	"aoc/internal/audit"
+)
 
 // actorTypes are the UserTypes of the Management API. A datacenter's admin is
 // Microsoft's; custom and system policies act by themselves.
@@ -23,7 +27,7 @@ func (r *reading) managementActor() {
 	case ok:
 		known.kind = firstOf(known.kind, kind)
 		a.ID = firstOf(a.ID, id)
-	case isGUID(user):
+	case audit.IsGUID(user):
 		a.ID = firstOf(a.ID, user)
 	case isUPN(user):
 		a.UPN = firstOf(a.UPN, user)
@@ -99,7 +103,7 @@ func identitiesOf(list value) identities {
 			who.kind, who.id = kind, id
 		case typ == "5" || isUPN(s):
 			who.upn = firstOf(who.upn, s)
-		case isGUID(s):
+		case audit.IsGUID(s):
 			ids = append(ids, s)
 		case typ == "1":
 			who.name = firstOf(who.name, s)
@@ -122,5 +126,5 @@ func identitiesOf(list value) identities {
 // prefixed splits User_<guid> and its like.
 func prefixed(s string) (kind, id string, ok bool) {
 	kind, id, ok = strings.Cut(s, "_")
-	return kind, id, ok && kind != "" && isGUID(id)
+	return kind, id, ok && kind != "" && audit.IsGUID(id)
 }

@@ -1,6 +1,10 @@
 package normalize
 
-import "strings"
+import (
+	"strings"
+
+	"aoc/internal/audit"
+)
 
 // sharePoint reads a record of SharePoint or OneDrive: the file, list or page,
 // where it went, with whom it was shared, and its site.
@@ -23,7 +27,7 @@ func (r *reading) sharePoint() {
 
 // listTitle drops the id that stands in for the title of a list without one.
 func listTitle(s string) string {
-	if isGUID(s) {
+	if audit.IsGUID(s) {
 		return ""
 	}
 	return s

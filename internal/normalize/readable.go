@@ -132,15 +132,6 @@ func spaced(name string) string {
 	return b.String()
 }
 
-func isGUID(s string) bool {
-	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
-		return false
-	}
-	return strings.IndexFunc(s, func(r rune) bool {
-		return r != '-' && !('0' <= r && r <= '9') && !('a' <= r|0x20 && r|0x20 <= 'f')
-	}) < 0
-}
-
 // isUPN reports whether s has the form of a user's sign-in name.
 func isUPN(s string) bool {
 	at := strings.LastIndexByte(s, '@')

@@ -82,14 +82,14 @@ var apiIDs = map[API]string{
 // grant says how a permission is granted to who the token was made for. The
 // portal has no page for granting one to a managed identity.
 func grant(api API, role string, who *claims) string {
-	if who != nil && who.managed() && guid.MatchString(who.ObjectID) {
+	if who != nil && who.managed() && audit.IsGUID(who.ObjectID) {
 		return fmt.Sprintf("Grant the managed identity the application permission %s of %q, as an administrator in a Bash shell: "+
 			`az rest --method POST --url https://graph.microsoft.com/v1.0/servicePrincipals/%[3]s/appRoleAssignments --body "{\"principalId\":\"%[3]s\",\"appRoleId\":\"%[4]s\",\"resourceId\":\"$(az ad sp show --id %[5]s --query id --output tsv)\"}"`+
 			". Its token is kept by Azure for up to a day, so the grant can take that long to show.",
 			role, portalNames[api], who.ObjectID, roleIDs[role], apiIDs[api])
 	}
 	app := "<CLIENT_ID>"
-	if who != nil && guid.MatchString(who.client()) && !who.person() {
+	if who != nil && audit.IsGUID(who.client()) && !who.person() {
 		app = who.client()
 	}
 	return strings.NewReplacer("{role}", role, "{api}", portalNames[api], "{app}", app, "{apiID}", apiIDs[api], "{roleID}", roleIDs[role]).Replace(

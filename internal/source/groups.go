@@ -28,7 +28,7 @@ const (
 // [directoryObject: getMemberObjects]
 func (c *Client) MemberGroups(ctx context.Context, objectID string) ([]string, error) {
 	const op = "look up the groups of a directory object"
-	if !guid.MatchString(objectID) { // it becomes part of an address
+	if !audit.IsGUID(objectID) { // it becomes part of an address
 		return nil, fmt.Errorf("%s: %w", op, audit.Invalid("object", "expected a GUID"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, groupsTimeout)
@@ -69,7 +69,7 @@ func (c *Client) memberObjects(objectID string) *kiota.RequestInformation {
 func groupID(raw []byte, before int) (string, error) {
 	var id string
 	switch err := json.Unmarshal(raw, &id); {
-	case err != nil || !guid.MatchString(id):
+	case err != nil || !audit.IsGUID(id):
 		return "", errors.New("the answer has a group whose id is no GUID")
 	case before >= maxGroups:
 		return "", fmt.Errorf("the answer has more than %d groups", maxGroups)

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -112,8 +111,6 @@ type service struct {
 	limiter Limiter
 }
 
-var guid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-
 // Open returns a client. It calls nobody: every mistake that it reports is of
 // the configuration, all of them together.
 func Open(cfg Config) (*Client, error) {
@@ -148,13 +145,13 @@ func Open(cfg Config) (*Client, error) {
 
 func (cfg *Config) check() error {
 	var errs []error
-	if !guid.MatchString(cfg.TenantID) {
+	if !audit.IsGUID(cfg.TenantID) {
 		errs = append(errs, audit.Invalid("TENANT_ID", fmt.Sprintf("expected the tenant's GUID, got %q", cfg.TenantID)))
 	}
 	if cfg.Credential == nil {
 		errs = append(errs, audit.Invalid("credential", "expected one"))
 	}
-	if p := cfg.PublisherIdentifier; p != "" && !guid.MatchString(p) {
+	if p := cfg.PublisherIdentifier; p != "" && !audit.IsGUID(p) {
 		errs = append(errs, audit.Invalid("PUBLISHER_IDENTIFIER", fmt.Sprintf("expected a GUID, got %q", p)))
 	}
 	return errors.Join(errs...)
