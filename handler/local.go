@@ -186,6 +186,9 @@ func (o localOptions) welcome(ctx context.Context, host *azfunc.Host, addr net.A
 	}
 	url := "http://" + addr.String() + "/"
 	fmt.Fprintf(stdout, "AOC is at %s (Ctrl-C stops it)\n", url)
+	if o.signIn != nil {
+		fmt.Fprintln(stdout, "It asks who of the made-up company you want to be; with AUTH_ENABLED=false it does not.")
+	}
 	if err := o.firstLook(ctx, host, url); err != nil {
 		fmt.Fprintln(stderr, "aoc: the first look was not started:", err)
 	}

@@ -101,7 +101,8 @@ func (x *exchange) run(h http.Handler, in *http.Request) {
 		}
 		if p == nil {
 			x.WriteHeader(http.StatusOK)
-			_ = x.pipe.Close() // never fails
+			// A handler that stopped because its client was gone has not sent all. Never fails.
+			_ = x.pipe.CloseWithError(context.Cause(in.Context()))
 			return
 		}
 		x.once.Do(func() { x.broken = errReset; close(x.ready) })
